@@ -1,0 +1,264 @@
+/* hakmem: a memory allocator for people who embed language runtimes.
+ *
+ * Every free is checked against books that the allocator keeps out of line: a pointer that it never gave out, one into
+ * the middle of a block, one that was freed before and one that belongs to another arena are all told apart and
+ * reported, with no byte in or before user memory involved.
+ *
+ * This file is the whole contract. In sections:
+ *   1. Version and status codes      4. Process heap      7. What is this pointer?
+ *   2. Misuse: handler and policy    5. Arenas
+ *   3. Sizes                         6. Statistics and self-check
+ *
+ * Rules that hold for every function:
+ * - Units are bytes. Blocks are aligned to 16 bytes (8 for a size of 8 or less, or where the arena asked for 8).
+ * - A function that returns a pointer returns NULL on failure and leaves the reason in hk_last_status().
+ * - `errno` is never changed.
+ * - "Misuse" is one of HK_ERR_BAD_ARENA, _FOREIGN_POINTER, _INTERIOR_POINTER, _DOUBLE_FREE, _WRONG_ARENA and
+ *   _SIZE_MISMATCH. It goes to the error handler or policy (section 2). If that returns, the call has had no effect.
+ *   The other failures (no memory, a limit, a bad argument) are ordinary results and are not reported.
+ * - Functions may be called from any thread at any time, except that an arena created with
+ *   HK_ARENA_ONE_THREAD_AT_A_TIME must not be entered by two threads at once.
+ *
+ * What cannot be detected: a stale pointer whose address has been handed out again is that new block's pointer; a read
+ * or write through a stale pointer; two threads that free the same block at the same moment, one of them its owner; a
+ * stale arena handle whose slot has since been used by 4095 other arenas.
+ */
+#ifndef HAKMEM_H
+#define HAKMEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define HK_API __attribute__((visibility("default")))
+#define HK_ALLOCATES __attribute__((warn_unused_result))
+#else
+#define HK_API
+#define HK_ALLOCATES
+#endif
+
+/* ---- 1. Version and status codes ---------------------------------------------------------------------------- */
+
+#define HK_VERSION_MAJOR 0
+#define HK_VERSION_MINOR 1
+#define HK_VERSION_PATCH 0
+#define HK_VERSION_STRING "0.1.0"
+
+/* The version of the library that is running, as "major.minor.patch". Static storage. */
+HK_API const char *hk_version(void);
+
+/* Values are part of the ABI: they are never changed or reused. */
+typedef enum hk_status {
+    HK_OK = 0,
+    HK_ERR_NO_MEMORY = 1,        /* the operating system refused memory */
+    HK_ERR_LIMIT = 2,            /* the arena's limit does not allow it */
+    HK_ERR_INVALID_ARGUMENT = 3, /* size, alignment, flag or structure that no call can accept */
+    HK_ERR_BAD_ARENA = 4,        /* null, destroyed or invented arena handle */
+    HK_ERR_FOREIGN_POINTER = 5,  /* the address is not in memory that hakmem manages */
+    HK_ERR_INTERIOR_POINTER = 6, /* the address is inside a live block, or misaligned */
+    HK_ERR_DOUBLE_FREE = 7,      /* the address is in memory that hakmem manages, and no live block is there */
+    HK_ERR_WRONG_ARENA = 8,      /* the block is live, in another arena */
+    HK_ERR_SIZE_MISMATCH = 9,    /* the block is live, of another size than was said */
+    HK_ERR_BUSY = 10,            /* another thread is inside */
+    HK_ERR_UNSUPPORTED = 11,     /* this build or this system cannot do it */
+    HK_ERR_CORRUPT = 12          /* hk_arena_check found books that do not agree with each other */
+} hk_status;
+
+/* The constant's name ("HK_ERR_LIMIT"), or "HK_ERR_?" for a value that is none. Static storage. */
+HK_API const char *hk_status_name(hk_status status);
+/* A sentence for people. Static storage. */
+HK_API const char *hk_status_message(hk_status status);
+/* Why this thread's last failing call failed; HK_OK if none has. Like errno, a call that succeeds leaves it alone. */
+HK_API hk_status hk_last_status(void);
+
+/* ---- 2. Misuse: handler and policy -------------------------------------------------------------------------- */
+
+typedef struct hk_arena hk_arena; /* an opaque handle: compare it, pass it, never look behind it */
+
+typedef struct hk_error_info {
+    size_t struct_size;
+    hk_status status;
+    const char *function;   /* the public function that was called, e.g. "hk_free" */
+    const void *pointer;    /* the pointer or handle that it was given */
+    size_t block_size;      /* usable size of the block at or around pointer; 0 if there is none */
+    size_t given_size;      /* HK_ERR_SIZE_MISMATCH: the size that the caller said; else 0 */
+    const char *arena_name; /* the arena that the block lies in; NULL if there is none */
+} hk_error_info;
+
+/* Called on the misusing thread, without any lock held. `info` and what it points to live until the handler returns.
+ * The handler may allocate and free, may not return (longjmp, abort), and replaces the policy. */
+typedef void (*hk_error_handler)(const hk_error_info *info, void *user_data);
+
+/* What happens to misuse when no handler is set. HAKMEM_ON_ERROR=abort|report|ignore sets the first value. */
+typedef enum hk_error_policy {
+    HK_ON_ERROR_ABORT = 0,  /* one line on standard error, then abort(). The default. */
+    HK_ON_ERROR_REPORT = 1, /* one line on standard error; the call fails without effect */
+    HK_ON_ERROR_IGNORE = 2  /* silence; the call fails without effect */
+} hk_error_policy;
+
+/* Sets the handler of the whole process; NULL takes it away. `user_data` is handed to each call of it. */
+HK_API void hk_set_error_handler(hk_error_handler handler, void *user_data);
+/* HK_ERR_INVALID_ARGUMENT for a value that is no policy. */
+HK_API hk_status hk_set_error_policy(hk_error_policy policy);
+
+/* ---- 3. Sizes ----------------------------------------------------------------------------------------------- */
+
+/* The size that a request of `size` bytes really gets in an arena of alignment 16, at most 12.5 % more than `size`
+ * rounded up to 16 from 64 bytes up. 0 if no block can be that large. */
+HK_API size_t hk_good_size(size_t size);
+
+/* ---- 4. Process heap: the arena hk_arena_default(), by any thread -------------------------------------------- */
+
+/* A size of 0 gives a block of its own that may be freed like any other. */
+HK_API HK_ALLOCATES void *hk_malloc(size_t size);
+/* Zeroed. A product that overflows fails with HK_ERR_INVALID_ARGUMENT. */
+HK_API HK_ALLOCATES void *hk_calloc(size_t count, size_t size);
+/* As C and glibc have it: hk_realloc(NULL, n) allocates, hk_realloc(p, 0) frees and returns NULL. If it fails, the old
+ * block is untouched. A shrink never fails. */
+HK_API HK_ALLOCATES void *hk_realloc(void *pointer, size_t size);
+/* `alignment` is a power of two from 1 to 256 MiB; `size` need not be a multiple of it. */
+HK_API HK_ALLOCATES void *hk_aligned_alloc(size_t alignment, size_t size);
+/* Frees a block of the process heap. NULL is ignored. Misuse is reported and left in hk_last_status(). */
+HK_API void hk_free(void *pointer);
+/* The same with the size that was asked for; another size is HK_ERR_SIZE_MISMATCH. Sizes are told apart as far as they
+ * have different hk_good_size(); for a block of hk_aligned_alloc, any size up to its usable size is right. */
+HK_API void hk_free_sized(void *pointer, size_t size);
+/* How many bytes may be used at the start of a live block, of any arena. 0 for NULL; misuse is reported and gives 0. */
+HK_API size_t hk_usable_size(const void *pointer);
+
+/* ---- 5. Arenas ---------------------------------------------------------------------------------------------- */
+
+enum {
+    /* The caller sees to it that one thread at a time is inside (an interpreter under its lock). Spares all
+     * thread-local look-ups. Any thread may come in, one after the other. */
+    HK_ARENA_ONE_THREAD_AT_A_TIME = 1,
+    HK_ARENA_REWINDABLE = 2, /* not yet: HK_ERR_UNSUPPORTED */
+    HK_ARENA_HARDENED = 4    /* not yet: HK_ERR_UNSUPPORTED */
+};
+
+#define HK_ARENA_NAME_MAX 31 /* bytes of a name, without the terminating zero */
+
+typedef struct hk_arena_config {
+    size_t struct_size;   /* sizeof(hk_arena_config) */
+    uint32_t flags;       /* HK_ARENA_... */
+    uint32_t min_alignment; /* 8 or 16; 0 means 16. With 8, sizes up to 128 waste at most 7 bytes. */
+    size_t limit_bytes;   /* 0: none. See hk_arena_set_limit. */
+    size_t reserve_bytes; /* for HK_ARENA_REWINDABLE; else 0 */
+    const char *name;     /* copied; at most HK_ARENA_NAME_MAX bytes; NULL: "arena" */
+} hk_arena_config;
+
+#ifdef __cplusplus
+#define HK_ARENA_CONFIG_INIT hk_arena_config{sizeof(hk_arena_config), 0, 0, 0, 0, NULL}
+#else
+#define HK_ARENA_CONFIG_INIT ((hk_arena_config){.struct_size = sizeof(hk_arena_config)})
+#endif
+
+/* Makes an arena and stores its handle; `config` may be NULL for all defaults and is not kept. On failure *arena is set
+ * to NULL. HK_ERR_INVALID_ARGUMENT (unknown flag, wrong struct_size, alignment, name too long), HK_ERR_UNSUPPORTED,
+ * HK_ERR_NO_MEMORY. The caller owns the arena until hk_arena_destroy. */
+HK_API hk_status hk_arena_create(const hk_arena_config *config, hk_arena **arena);
+/* Frees all blocks of the arena at once and ends its handle. No other thread may be inside. Time is proportional to the
+ * memory held in units of 64 KiB, not to the number of blocks. HK_ERR_INVALID_ARGUMENT for the default arena. */
+HK_API hk_status hk_arena_destroy(hk_arena *arena);
+
+/* As their namesakes above, in `arena`. */
+HK_API HK_ALLOCATES void *hk_arena_alloc(hk_arena *arena, size_t size);
+HK_API HK_ALLOCATES void *hk_arena_calloc(hk_arena *arena, size_t count, size_t size);
+HK_API HK_ALLOCATES void *hk_arena_realloc(hk_arena *arena, void *pointer, size_t size);
+HK_API HK_ALLOCATES void *hk_arena_aligned_alloc(hk_arena *arena, size_t alignment, size_t size);
+HK_API hk_status hk_arena_free(hk_arena *arena, void *pointer);
+HK_API hk_status hk_arena_free_sized(hk_arena *arena, void *pointer, size_t size);
+/* hk_arena_realloc for callers who know the old size, as language runtimes do. It is checked: HK_ERR_SIZE_MISMATCH. */
+HK_API HK_ALLOCATES void *hk_arena_realloc_sized(hk_arena *arena, void *pointer, size_t old_size, size_t new_size);
+
+/* The arena of the process heap. It cannot be destroyed. NULL if the operating system refuses the first memory. */
+HK_API hk_arena *hk_arena_default(void);
+/* The arena in which a live block lies at or around this address, or NULL. Any address may be asked. */
+HK_API hk_arena *hk_arena_of(const void *pointer);
+/* Whether `pointer` is the start of a live block of `arena`. Any address and any handle may be asked. */
+HK_API bool hk_arena_owns(const hk_arena *arena, const void *pointer);
+
+/* Bounds what the arena holds: lines of 1 KiB in use by its runs of small blocks, and its large blocks. It is rounded
+ * down to whole lines and never overstepped, by any number of threads; what does not fit fails with HK_ERR_LIMIT. A
+ * limit below what is held stops growth and takes nothing away. 0 means no limit. The memory of hakmem's own books
+ * (about 6 %) does not count, nor does memory that C libraries take from elsewhere. */
+HK_API hk_status hk_arena_set_limit(hk_arena *arena, size_t limit_bytes);
+/* The limit in bytes as it was rounded, 0 for none or for a bad handle. */
+HK_API size_t hk_arena_limit(const hk_arena *arena);
+/* The arena's name; NULL for a bad handle. Lives as long as the arena. */
+HK_API const char *hk_arena_name(const hk_arena *arena);
+
+/* ---- 6. Statistics and self-check ---------------------------------------------------------------------------- */
+
+#define HK_SIZE_CLASSES_MAX 96
+
+typedef struct hk_class_statistics {
+    size_t block_size; /* 0: no such class */
+    size_t live_blocks;
+    size_t held_bytes; /* the lines of the class's runs */
+} hk_class_statistics;
+
+typedef struct hk_statistics {
+    size_t struct_size;       /* set it before the call: only that many bytes are written */
+    size_t held_bytes;        /* what counts against the limit: lines in use, live or cached, and large blocks */
+    size_t peak_held_bytes;
+    size_t limit_bytes;       /* 0: none */
+    size_t live_blocks;       /* all live blocks, of all sizes */
+    size_t live_bytes;        /* the sum of their usable sizes */
+    size_t large_blocks;      /* those of them that are in no size class */
+    size_t large_bytes;
+    size_t units;             /* units of 64 KiB of address space that the arena owns */
+    size_t heaps;             /* heaps: one, or one for each thread that came, as far as they were not taken over */
+    size_t limit_failures;    /* requests that the limit refused */
+    size_t system_failures;   /* requests that the operating system refused */
+    size_t size_classes;      /* how many of `classes` are filled in */
+    hk_class_statistics classes[HK_SIZE_CLASSES_MAX];
+} hk_statistics;
+
+/* Fills in `statistics`. Takes time in proportion to heaps and size classes, not to blocks; a copy of totals only is
+ * had with struct_size = offsetof(hk_statistics, classes). While other threads are inside, it is a snapshot. */
+HK_API hk_status hk_arena_statistics(hk_arena *arena, hk_statistics *statistics);
+
+/* Recounts every invariant of the arena's books: bits, runs, lines, units, stacks, large blocks, quota. HK_OK, or
+ * HK_ERR_CORRUPT after one line on standard error that names the first that does not hold (then memory was overwritten or
+ * hakmem is wrong). No other thread may be inside; time is proportional to memory held. */
+HK_API hk_status hk_arena_check(hk_arena *arena);
+
+/* ---- 7. What is this pointer? -------------------------------------------------------------------------------- */
+
+typedef enum hk_pointer_kind {
+    HK_POINTER_FOREIGN = 0, /* not in memory that hakmem manages */
+    HK_POINTER_SMALL = 1,   /* in a run of blocks of one size class */
+    HK_POINTER_LARGE = 2,   /* in a block of whole lines or units */
+    HK_POINTER_HUGE = 3,    /* in a block with a mapping of its own */
+    HK_POINTER_UNUSED = 4   /* in memory that hakmem manages, where no block is laid out at present */
+} hk_pointer_kind;
+
+typedef enum hk_block_state {
+    HK_BLOCK_NONE = 0,
+    HK_BLOCK_LIVE = 1,
+    HK_BLOCK_FREE = 2,
+    HK_BLOCK_FREED_REMOTELY = 3 /* freed by a thread that does not own it; its owner has not collected it yet */
+} hk_block_state;
+
+typedef struct hk_pointer_info {
+    size_t struct_size; /* set it before the call: only that many bytes are written */
+    hk_pointer_kind kind;
+    hk_block_state state;
+    hk_arena *arena;         /* NULL if there is none */
+    const void *block_start; /* NULL if there is no block */
+    size_t block_size;       /* usable bytes */
+} hk_pointer_info;
+
+/* Tells what lies at an address: any address whatever, mapped or not. The memory there is not touched. */
+HK_API hk_status hk_classify(const void *pointer, hk_pointer_info *info);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
