@@ -1,0 +1,300 @@
+/* alloc: see alloc.h. */
+#include "alloc.h"
+
+#include "lock.h"
+#include "options.h"
+#include "os.h"
+#include "report.h"
+
+#include <string.h>
+
+/* ---- start ---- */
+
+static _Atomic bool started;
+
+static void before_fork(void) {
+    hki_lock_acquire(&hki_arenas_lock);
+    hki_lock_acquire(&hki_pool_lock);
+}
+
+static void after_fork(void) {
+    hki_lock_release(&hki_pool_lock);
+    hki_lock_release(&hki_arenas_lock);
+}
+
+/* Everything but the default arena, which takes the arenas lock itself. */
+static bool start_under_lock(void) {
+    static hki_lock start_lock = HKI_LOCK_INIT(HKI_RANK_START);
+    static bool registered;
+    hki_lock_acquire(&start_lock);
+    bool done = atomic_load_explicit(&started, memory_order_relaxed);
+    if (!done && hki_registry_start() && hki_arena_start()) {
+        hki_options_load();
+        hki_thread_start(); /* if refused, threads borrow their heaps */
+        atomic_store_explicit(&started, true, memory_order_release);
+        done = true;
+    }
+    bool first = done && !registered;
+    registered |= first;
+    hki_lock_release(&start_lock);
+    if (first) /* without the lock, as it may allocate; if refused, a fork while others allocate is not safe */
+        hki_os_set_fork_handlers(before_fork, after_fork, after_fork);
+    return done;
+}
+
+bool hki_start(void) {
+    return HKI_LIKELY(atomic_load_explicit(&started, memory_order_acquire)) || start_under_lock();
+}
+
+__attribute__((constructor)) static void start_early(void) {
+    hki_start(); /* a failure shows at the first allocation, which tries again */
+}
+
+/* ---- misuse ---- */
+
+hk_status hki_misuse(hki_target target, const hki_block *block, hk_status status) {
+    const hki_arena *arena = hki_arena_of_owner(block->owner);
+    hk_error_info info = {
+        .struct_size = sizeof info,
+        .status = status,
+        .function = target.function,
+        .pointer = target.pointer,
+        .block_size = block->size,
+        .given_size = status == HK_ERR_SIZE_MISMATCH ? target.size : 0,
+        .arena_name = arena != NULL ? arena->name : NULL,
+    };
+    return hki_report(&info);
+}
+
+hk_status hki_bad_arena(const char *function, const hk_arena *handle) {
+    hk_error_info info = {
+        .struct_size = sizeof info,
+        .status = HK_ERR_BAD_ARENA,
+        .function = function,
+        .pointer = handle,
+    };
+    return hki_report(&info);
+}
+
+/* ---- allocate ---- */
+
+static hk_status alloc_small(hki_heap *heap, unsigned size_class, uintptr_t *granule) {
+    *granule = hki_heap_pop(heap, size_class);
+    if (*granule != 0)
+        return HK_OK;
+    hk_status status = hki_heap_refill(heap, size_class);
+    if (status == HK_OK)
+        *granule = hki_heap_pop(heap, size_class);
+    return status;
+}
+
+/* A block of an alignment beyond the arena's may have a class that its size alone would not have. */
+static hk_status alloc_small_aligned(hki_heap *heap, unsigned size_class, size_t size, uintptr_t *granule) {
+    hk_status status = alloc_small(heap, size_class, granule);
+    if (status == HK_OK && hki_class_of(heap->class_table, size) != size_class) {
+        hki_run *run = hki_run_record(hki_run_at(hki_granule_line(*granule)));
+        atomic_store_explicit(&run->any_size, true, memory_order_relaxed);
+    }
+    return status;
+}
+
+static hk_status alloc_large(hki_arena *arena, size_t lines, size_t alignment, uintptr_t *granule, bool *clean) {
+    if (!hki_quota_take(&arena->quota, lines))
+        return HK_ERR_LIMIT;
+    *granule = hki_large_take(&arena->large, (uintptr_t)arena | HKI_OWNER_IS_ARENA, lines, alignment, clean);
+    if (*granule != 0)
+        return HK_OK;
+    hki_quota_give(&arena->quota, lines);
+    return HK_ERR_NO_MEMORY;
+}
+
+static hk_status alloc_once(hki_arena *arena, hki_heap *heap, hki_request request, uintptr_t *granule, bool *clean) {
+    *clean = false;
+    if (request.size <= HKI_SMALL_MAX && request.alignment <= HKI_LINE_SIZE) {
+        unsigned size_class = hki_class_of_aligned(heap->class_table, request.size, request.alignment);
+        if (size_class != HKI_CLASS_LARGE)
+            return alloc_small_aligned(heap, size_class, request.size, granule);
+    }
+    size_t lines = hki_lines_of(request.size);
+    if (lines > HKI_LINES_PER_UNIT || request.alignment > HKI_UNIT_SIZE)
+        return alloc_large(arena, lines, request.alignment, granule, clean);
+    hk_status status = HK_OK;
+    size_t align_lines = hki_max(request.alignment >> HKI_LINE_SHIFT, 1);
+    *granule = hki_heap_alloc_lines(heap, (unsigned)lines, (unsigned)align_lines, clean, &status);
+    return status;
+}
+
+static void count_failure(hki_quota *quota, hk_status status) {
+    atomic_fetch_add_explicit(status == HK_ERR_LIMIT ? &quota->limit_failures : &quota->system_failures, 1,
+                              memory_order_relaxed);
+}
+
+/* What does not fit at first may fit after everything free has been given back. */
+static hk_status alloc_or_reclaim(hki_arena *arena, hki_heap *heap, hki_request request, uintptr_t *granule,
+                                  bool *clean) {
+    hk_status status = alloc_once(arena, heap, request, granule, clean);
+    if (status == HK_OK)
+        return status;
+    hki_heap_reclaim(heap);
+    hki_arena_drain_idle(arena);
+    status = alloc_once(arena, heap, request, granule, clean);
+    if (status != HK_OK)
+        count_failure(&arena->quota, status);
+    return status;
+}
+
+void *hki_alloc(hki_arena *arena, hki_request request) {
+    if (request.size > HKI_BLOCK_MAX || !hki_is_power_of_two(request.alignment) ||
+        request.alignment > HKI_ALIGNMENT_MAX) {
+        hki_fail(HK_ERR_INVALID_ARGUMENT);
+        return NULL;
+    }
+    hki_heap *heap = hki_thread_enter(arena);
+    if (heap == NULL) {
+        count_failure(&arena->quota, HK_ERR_NO_MEMORY);
+        hki_fail(HK_ERR_NO_MEMORY);
+        return NULL;
+    }
+    uintptr_t granule = 0;
+    bool clean = false;
+    hk_status status = alloc_or_reclaim(arena, heap, request, &granule, &clean);
+    hki_thread_leave(arena, heap);
+    if (status != HK_OK) {
+        hki_fail(status);
+        return NULL;
+    }
+    void *block = hki_granule_address(granule);
+    if (request.zero && !clean)
+        memset(block, 0, request.size);
+    return block;
+}
+
+/* ---- free ---- */
+
+static bool is_size(const hki_arena *arena, const hki_block *block, size_t size) {
+    if (size == HKI_ANY_SIZE || (block->any_size && size <= block->size))
+        return true;
+    if (block->kind != HK_POINTER_SMALL)
+        return size <= HKI_BLOCK_MAX && hki_lines_of(size) << HKI_LINE_SHIFT == block->size;
+    return size <= HKI_SMALL_MAX && hki_class_of(arena->heap.class_table, size) == block->size_class;
+}
+
+/* HK_OK if the target is a live block of the arena and has the given size, if any. Else the misuse is reported. */
+static hk_status find_target(const hki_arena *arena, hki_target target, hki_block *block) {
+    *block = hki_block_find(target.pointer);
+    hk_status status = block->status;
+    if (status == HK_OK && hki_arena_of_owner(block->owner) != arena)
+        status = HK_ERR_WRONG_ARENA;
+    if (status == HK_OK && !is_size(arena, block, target.size))
+        status = HK_ERR_SIZE_MISMATCH;
+    return status == HK_OK ? HK_OK : hki_misuse(target, block, status);
+}
+
+static hk_status free_block(hki_arena *arena, const hki_block *block) {
+    if ((block->owner & HKI_OWNER_IS_ARENA) != 0) {
+        size_t lines = hki_large_give(&arena->large, block->granule);
+        hki_quota_give(&arena->quota, lines);
+        return lines != 0 ? HK_OK : HK_ERR_DOUBLE_FREE;
+    }
+    hki_heap *heap = hki_thread_heap(arena);
+    if (block->owner != (uintptr_t)heap)
+        return hki_heap_free_remote(block->granule);
+    hki_heap_free(heap, block->granule);
+    return HK_OK;
+}
+
+hk_status hki_free(hki_arena *arena, hki_target target) {
+    hki_block block;
+    if (target.pointer == NULL)
+        return HK_OK;
+    hk_status status = find_target(arena, target, &block);
+    if (status != HK_OK)
+        return status;
+    status = free_block(arena, &block);
+    return status == HK_OK ? HK_OK : hki_misuse(target, &block, status);
+}
+
+/* ---- reallocate ---- */
+
+/* Whether the block is one of whole lines in a unit of the calling thread's heap. */
+static bool is_own_lines(hki_arena *arena, const hki_block *block) {
+    return block->kind == HK_POINTER_LARGE && block->owner == (uintptr_t)hki_thread_heap(arena);
+}
+
+static bool is_arenas(const hki_block *block) {
+    return (block->owner & HKI_OWNER_IS_ARENA) != 0;
+}
+
+/* Resizes a block of the arena's without copying: its new granule, or 0. */
+static uintptr_t resize_large(hki_arena *arena, const hki_block *block, size_t lines) {
+    size_t now = block->size >> HKI_LINE_SHIFT;
+    if (lines > now && !hki_quota_take(&arena->quota, lines - now))
+        return 0;
+    uintptr_t granule = hki_large_resize(&arena->large, block->granule, lines);
+    if (granule == 0 && lines > now)
+        hki_quota_give(&arena->quota, lines - now);
+    if (granule != 0 && lines < now)
+        hki_quota_give(&arena->quota, now - lines);
+    return granule;
+}
+
+/* A size of the same kind of block: it may be had without copying. 0 if not. */
+static uintptr_t resize_in_place(hki_arena *arena, const hki_block *block, size_t size) {
+    if (size <= HKI_SMALL_MAX) {
+        bool same = block->kind == HK_POINTER_SMALL && hki_class_of(arena->heap.class_table, size) == block->size_class;
+        return same ? block->granule : 0;
+    }
+    size_t lines = hki_lines_of(size);
+    if (is_arenas(block))
+        return lines > HKI_LINES_PER_UNIT ? resize_large(arena, block, lines) : 0;
+    if (lines << HKI_LINE_SHIFT == block->size)
+        return block->granule;
+    if (lines > HKI_LINES_PER_UNIT || !is_own_lines(arena, block))
+        return 0;
+    hki_heap *heap = (hki_heap *)block->owner;
+    return hki_heap_resize_lines(heap, block->granule, (unsigned)lines) == HK_OK ? block->granule : 0;
+}
+
+/* A shrink for which there is no other block: the old one serves, and sized calls may say its new size. */
+static uintptr_t shrink_in_place(hki_arena *arena, const hki_block *block, size_t size) {
+    if (is_arenas(block))
+        return resize_large(arena, block, hki_lines_of(size));
+    hki_run *run = hki_run_record(hki_run_at(hki_granule_line(block->granule)));
+    atomic_store_explicit(&run->any_size, true, memory_order_relaxed);
+    return block->granule;
+}
+
+static void *reallocate(hki_arena *arena, hki_target target, const hki_block *block, size_t size) {
+    uintptr_t granule = resize_in_place(arena, block, size);
+    if (granule != 0)
+        return hki_granule_address(granule);
+    hk_status before = hki_last_status;
+    void *copy = hki_alloc(arena, (hki_request){.size = size, .alignment = 1});
+    if (copy == NULL && size <= block->size) {
+        hki_last_status = before; /* a shrink does not fail */
+        return hki_granule_address(shrink_in_place(arena, block, size));
+    }
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, target.pointer, hki_min(size, block->size));
+    target.size = HKI_ANY_SIZE;
+    hki_free(arena, target);
+    return copy;
+}
+
+void *hki_realloc(hki_arena *arena, hki_target target, size_t size) {
+    hki_block block;
+    if (target.pointer == NULL)
+        return hki_alloc(arena, (hki_request){.size = size, .alignment = 1});
+    if (size > HKI_BLOCK_MAX) {
+        hki_fail(HK_ERR_INVALID_ARGUMENT);
+        return NULL;
+    }
+    if (size == 0) {
+        hki_free(arena, target);
+        return NULL;
+    }
+    if (find_target(arena, target, &block) != HK_OK)
+        return NULL;
+    return reallocate(arena, target, &block, size);
+}

@@ -1,0 +1,41 @@
+/* alloc: the only place where size classes, heaps and large blocks meet. These are the complete, slow ways; the api files
+ * hold the fast ones and come here when those miss. No state but whether hakmem has started. */
+#ifndef HKI_ALLOC_H
+#define HKI_ALLOC_H
+
+#include "block.h"
+#include "thread.h"
+
+/* The largest request; more is an argument that no call can accept. */
+#define HKI_BLOCK_MAX ((size_t)1 << 40)
+#define HKI_ALIGNMENT_MAX ((size_t)256 << 20)
+/* In place of a size that the caller does not know. */
+#define HKI_ANY_SIZE SIZE_MAX
+
+typedef struct hki_request {
+    size_t size;
+    size_t alignment; /* a power of two; 1 for the arena's own */
+    bool zero;
+} hki_request;
+
+/* The block that a caller means, and how it came to be meant; `function` is for reports. */
+typedef struct hki_target {
+    const char *function;
+    void *pointer;
+    size_t size; /* as the caller knows it, or HKI_ANY_SIZE */
+} hki_target;
+
+/* Starts hakmem if that has not been done. False if the OS refuses; then the next call tries again. */
+bool hki_start(void);
+
+/* NULL and hki_last_status on failure. */
+HKI_SLOW void *hki_alloc(hki_arena *arena, hki_request request);
+/* NULL pointers are fine. Misuse is reported. */
+HKI_SLOW hk_status hki_free(hki_arena *arena, hki_target target);
+HKI_SLOW void *hki_realloc(hki_arena *arena, hki_target target, size_t size);
+
+/* Reports misuse of a block, or of an arena handle. Returns the status. */
+HKI_SLOW hk_status hki_misuse(hki_target target, const hki_block *block, hk_status status);
+HKI_SLOW hk_status hki_bad_arena(const char *function, const hk_arena *handle);
+
+#endif

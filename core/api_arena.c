@@ -1,0 +1,253 @@
+/* api_arena: explicit arenas. Every function finds the arena of its handle first; what the fast paths miss goes to
+ * alloc.h. */
+#include "alloc.h"
+#include "check.h"
+#include "report.h"
+#include "statistics.h"
+
+#include <string.h>
+
+/* ---- life ---- */
+
+static hk_status check_config(const hk_arena_config *config) {
+    const uint32_t known = HK_ARENA_ONE_THREAD_AT_A_TIME | HK_ARENA_REWINDABLE | HK_ARENA_HARDENED;
+    if (config->struct_size != sizeof *config || (config->flags & ~known) != 0)
+        return HK_ERR_INVALID_ARGUMENT;
+    if (config->min_alignment != 0 && config->min_alignment != 8 && config->min_alignment != 16)
+        return HK_ERR_INVALID_ARGUMENT;
+    if (config->limit_bytes != 0 && config->limit_bytes < HKI_LINE_SIZE)
+        return HK_ERR_INVALID_ARGUMENT;
+    if (config->name != NULL && strnlen(config->name, HK_ARENA_NAME_MAX + 1) > HK_ARENA_NAME_MAX)
+        return HK_ERR_INVALID_ARGUMENT;
+    if ((config->flags & (HK_ARENA_REWINDABLE | HK_ARENA_HARDENED)) != 0)
+        return HK_ERR_UNSUPPORTED;
+    return config->reserve_bytes != 0 ? HK_ERR_INVALID_ARGUMENT : HK_OK;
+}
+
+hk_status hk_arena_create(const hk_arena_config *config, hk_arena **handle) {
+    hk_arena_config defaults = HK_ARENA_CONFIG_INIT;
+    if (handle == NULL)
+        return hki_fail(HK_ERR_INVALID_ARGUMENT);
+    *handle = NULL;
+    if (config == NULL)
+        config = &defaults;
+    hk_status status = check_config(config);
+    if (status != HK_OK)
+        return hki_fail(status);
+    hki_arena *arena = hki_start() ? hki_arena_create(config) : NULL;
+    if (arena == NULL)
+        return hki_fail(HK_ERR_NO_MEMORY);
+    *handle = hki_arena_handle(arena);
+    return HK_OK;
+}
+
+hk_status hk_arena_destroy(hk_arena *handle) {
+    hki_arena *arena = hki_arena_find(handle);
+    if (arena != NULL && arena == atomic_load_explicit(&hki_default_arena, memory_order_relaxed))
+        return hki_fail(HK_ERR_INVALID_ARGUMENT);
+    return hki_arena_destroy(handle) ? HK_OK : hki_bad_arena("hk_arena_destroy", handle);
+}
+
+hk_arena *hk_arena_default(void) {
+    if (!hki_start()) {
+        hki_fail(HK_ERR_NO_MEMORY);
+        return NULL;
+    }
+    return hki_arena_handle(atomic_load_explicit(&hki_default_arena, memory_order_acquire));
+}
+
+/* ---- blocks ---- */
+
+static HKI_SLOW void *alloc_slow(const char *function, hk_arena *handle, hki_request request) {
+    hki_arena *arena = hki_arena_find(handle);
+    if (arena == NULL) {
+        hki_bad_arena(function, handle);
+        return NULL;
+    }
+    return hki_alloc(arena, request);
+}
+
+static HKI_SLOW hk_status free_slow(const char *function, hk_arena *handle, void *pointer, size_t size) {
+    hki_arena *arena = hki_arena_find(handle);
+    return arena == NULL ? hki_bad_arena(function, handle) : hki_free(arena, (hki_target){function, pointer, size});
+}
+
+static HKI_SLOW void *realloc_slow(const char *function, hk_arena *handle, void *pointer, size_t old_size,
+                                   size_t size) {
+    hki_arena *arena = hki_arena_find(handle);
+    if (arena == NULL) {
+        hki_bad_arena(function, handle);
+        return NULL;
+    }
+    return hki_realloc(arena, (hki_target){function, pointer, old_size}, size);
+}
+
+/* A size that a caller gives in earnest, though it be the value that stands for none. */
+static size_t in_earnest(size_t size) {
+    return size == HKI_ANY_SIZE ? size - 1 : size;
+}
+
+void *hk_arena_alloc(hk_arena *handle, size_t size) {
+    hki_arena *arena = hki_arena_find(handle);
+    if (HKI_LIKELY(arena != NULL) && HKI_LIKELY(size <= HKI_SMALL_MAX)) {
+        hki_heap *heap = hki_thread_heap(arena);
+        uintptr_t granule = hki_heap_pop(heap, hki_class_of(arena->heap.class_table, size));
+        if (HKI_LIKELY(granule != 0))
+            return hki_granule_address(granule);
+    }
+    return alloc_slow("hk_arena_alloc", handle, (hki_request){size, 1, false});
+}
+
+void *hk_arena_calloc(hk_arena *handle, size_t count, size_t size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        hki_fail(HK_ERR_INVALID_ARGUMENT);
+        return NULL;
+    }
+    return alloc_slow("hk_arena_calloc", handle, (hki_request){bytes, 1, true});
+}
+
+void *hk_arena_aligned_alloc(hk_arena *handle, size_t alignment, size_t size) {
+    return alloc_slow("hk_arena_aligned_alloc", handle, (hki_request){size, alignment, false});
+}
+
+hk_status hk_arena_free(hk_arena *handle, void *pointer) {
+    hki_arena *arena = hki_arena_find(handle);
+    if (HKI_LIKELY(arena != NULL)) {
+        hki_heap *heap = hki_thread_heap(arena);
+        uintptr_t granule = hki_granule_of(pointer);
+        if (HKI_LIKELY(hki_heap_has_live(heap, granule)) &&
+            HKI_LIKELY(hki_heap_push(heap, granule, hki_granule_class(granule))))
+            return HK_OK;
+    }
+    return free_slow("hk_arena_free", handle, pointer, HKI_ANY_SIZE);
+}
+
+hk_status hk_arena_free_sized(hk_arena *handle, void *pointer, size_t size) {
+    hki_arena *arena = hki_arena_find(handle);
+    if (HKI_LIKELY(arena != NULL) && HKI_LIKELY(size <= HKI_SMALL_MAX)) {
+        hki_heap *heap = hki_thread_heap(arena);
+        uintptr_t granule = hki_granule_of(pointer);
+        if (HKI_LIKELY(hki_heap_has_live(heap, granule))) {
+            unsigned size_class = hki_granule_class(granule);
+            if (HKI_LIKELY(size_class == hki_class_of(arena->heap.class_table, size)) &&
+                HKI_LIKELY(hki_heap_push(heap, granule, size_class)))
+                return HK_OK;
+        }
+    }
+    return free_slow("hk_arena_free_sized", handle, pointer, in_earnest(size));
+}
+
+void *hk_arena_realloc(hk_arena *handle, void *pointer, size_t size) {
+    return realloc_slow("hk_arena_realloc", handle, pointer, HKI_ANY_SIZE, size);
+}
+
+/* From one stack to another, if both sizes are small and both stacks allow it; NULL if not. */
+HKI_INLINE void *move_small(hki_arena *arena, void *pointer, size_t old_size, size_t size) {
+    hki_heap *heap = hki_thread_heap(arena);
+    uintptr_t granule = hki_granule_of(pointer);
+    if (HKI_UNLIKELY(!hki_heap_has_live(heap, granule)))
+        return NULL;
+    unsigned from = hki_class_of(arena->heap.class_table, old_size);
+    unsigned to = hki_class_of(arena->heap.class_table, size);
+    if (HKI_UNLIKELY(hki_granule_class(granule) != from))
+        return NULL;
+    if (from == to)
+        return pointer;
+    if (HKI_UNLIKELY(atomic_load_explicit(&heap->stacks[from].count, memory_order_relaxed) ==
+                     heap->stacks[from].capacity))
+        return NULL;
+    uintptr_t copy = hki_heap_pop(heap, to);
+    if (HKI_UNLIKELY(copy == 0))
+        return NULL;
+    memcpy(hki_granule_address(copy), pointer, hki_min(old_size, size));
+    hki_heap_push(heap, granule, from);
+    return hki_granule_address(copy);
+}
+
+void *hk_arena_realloc_sized(hk_arena *handle, void *pointer, size_t old_size, size_t size) {
+    hki_arena *arena = hki_arena_find(handle);
+    if (HKI_LIKELY(arena != NULL) && HKI_LIKELY(old_size <= HKI_SMALL_MAX) && HKI_LIKELY(size - 1 < HKI_SMALL_MAX)) {
+        void *moved = move_small(arena, pointer, old_size, size);
+        if (HKI_LIKELY(moved != NULL))
+            return moved;
+    }
+    return realloc_slow("hk_arena_realloc_sized", handle, pointer, in_earnest(old_size), size);
+}
+
+/* ---- what is known of an arena ---- */
+
+hk_arena *hk_arena_of(const void *pointer) {
+    hki_block block = hki_block_find(pointer);
+    const hki_arena *arena = block.state == HK_BLOCK_LIVE ? hki_arena_of_owner(block.owner) : NULL;
+    return arena != NULL ? hki_arena_handle(arena) : NULL;
+}
+
+bool hk_arena_owns(const hk_arena *handle, const void *pointer) {
+    const hki_arena *arena = hki_arena_find(handle);
+    hki_block block = hki_block_find(pointer);
+    return arena != NULL && block.status == HK_OK && hki_arena_of_owner(block.owner) == arena;
+}
+
+hk_status hk_arena_set_limit(hk_arena *handle, size_t limit_bytes) {
+    hki_arena *arena = hki_arena_find(handle);
+    if (arena == NULL)
+        return hki_bad_arena("hk_arena_set_limit", handle);
+    if (limit_bytes != 0 && limit_bytes < HKI_LINE_SIZE)
+        return hki_fail(HK_ERR_INVALID_ARGUMENT);
+    size_t lines = limit_bytes == 0 ? HKI_NO_LIMIT : limit_bytes >> HKI_LINE_SHIFT;
+    atomic_store_explicit(&arena->quota.limit_lines, lines, memory_order_relaxed);
+    return HK_OK;
+}
+
+size_t hk_arena_limit(const hk_arena *handle) {
+    const hki_arena *arena = hki_arena_find(handle);
+    if (arena == NULL) {
+        hki_bad_arena("hk_arena_limit", handle);
+        return 0;
+    }
+    size_t lines = atomic_load_explicit(&arena->quota.limit_lines, memory_order_relaxed);
+    return lines == HKI_NO_LIMIT ? 0 : lines << HKI_LINE_SHIFT;
+}
+
+const char *hk_arena_name(const hk_arena *handle) {
+    const hki_arena *arena = hki_arena_find(handle);
+    if (arena == NULL) {
+        hki_bad_arena("hk_arena_name", handle);
+        return NULL;
+    }
+    return arena->name;
+}
+
+hk_status hk_arena_statistics(hk_arena *handle, hk_statistics *statistics) {
+    hki_arena *arena = hki_arena_find(handle);
+    if (arena == NULL)
+        return hki_bad_arena("hk_arena_statistics", handle);
+    if (statistics == NULL || statistics->struct_size < sizeof statistics->struct_size)
+        return hki_fail(HK_ERR_INVALID_ARGUMENT);
+    hk_statistics all;
+    size_t size = statistics->struct_size;
+    hki_statistics_get(arena, hki_thread_heap(arena), &all);
+    all.struct_size = size;
+    memcpy(statistics, &all, hki_min(size, sizeof all));
+    return HK_OK;
+}
+
+hk_status hk_arena_check(hk_arena *handle) {
+    hki_arena *arena = hki_arena_find(handle);
+    if (arena == NULL)
+        return hki_bad_arena("hk_arena_check", handle);
+    const void *where;
+    const char *wrong = hki_arena_check(arena, &where);
+    if (wrong == NULL)
+        return HK_OK;
+    hki_text text = {0};
+    hki_text_add(&text, "HK_ERR_CORRUPT in hk_arena_check: arena \"");
+    hki_text_add(&text, arena->name);
+    hki_text_add(&text, "\": ");
+    hki_text_add(&text, wrong);
+    hki_text_add(&text, ", at ");
+    hki_text_add_address(&text, where);
+    hki_text_write(&text);
+    return hki_fail(HK_ERR_CORRUPT);
+}

@@ -1,0 +1,191 @@
+/* arena: see arena.h. State: the default arena; slots of ended arenas, oldest first; unused heap slots. */
+#include "arena.h"
+
+#include "lock.h"
+#include "os.h"
+
+#include <string.h>
+
+enum {
+    GENERATIONS = HKI_SLOT_SIZE / HKI_GRANULE_SIZE,
+    HEADER_MAX = 4096,
+    WARM_BYTES = 8192, /* of an ended arena's slot: the header and a little of its stacks keep their pages */
+};
+
+/* Each class may have had a small stack before its full one. */
+#define FULL(size, ...) +((size) <= 1024 ? 128 : (size) <= 2048 ? 64 : (size) <= 4096 ? 32 : (size) <= 8192 ? 16 : 8)
+#define FIRST(size, ...) +((size) <= 8192 ? 16 : 0)
+enum { STACK_SLOTS = HKI_SIZE_CLASSES(FULL, FULL) HKI_SIZE_CLASSES(FIRST, FIRST) };
+#undef FULL
+#undef FIRST
+_Static_assert(STACK_SLOTS * sizeof(uintptr_t) + HEADER_MAX <= HKI_SLOT_SIZE, "a slot holds all stacks of a heap");
+_Static_assert(sizeof(hki_arena) <= HEADER_MAX, "an arena's header is one page");
+
+_Atomic(hki_arena *) hki_default_arena;
+
+static hki_arena *oldest_free, *newest_free;
+static hki_heap *unused_heaps;
+
+static void *end_of_slot(void *slot) {
+    return (char *)slot + HKI_SLOT_SIZE;
+}
+
+static const uint8_t *class_table_of(const hki_arena *arena) {
+    return arena->min_alignment == 8 ? hki_class_table_8 : hki_class_table_16;
+}
+
+hki_arena *hki_arena_of_owner(uintptr_t owner) {
+    if ((owner & HKI_OWNER_IS_ARENA) != 0)
+        return (hki_arena *)(owner - HKI_OWNER_IS_ARENA);
+    return owner == 0 ? NULL : atomic_load_explicit(&((hki_heap *)owner)->arena, memory_order_acquire);
+}
+
+/* ---- life ---- */
+
+static hki_arena *take_slot(void) {
+    hki_arena *arena = oldest_free;
+    if (arena == NULL)
+        return hki_slot_take(&hki_arena_slots);
+    oldest_free = arena->next_free;
+    if (oldest_free == NULL)
+        newest_free = NULL;
+    return arena;
+}
+
+static void give_slot(hki_arena *arena) {
+    arena->next_free = NULL;
+    if (newest_free != NULL)
+        newest_free->next_free = arena;
+    else
+        oldest_free = arena;
+    newest_free = arena;
+}
+
+static size_t lines_of_limit(size_t limit_bytes) {
+    return limit_bytes == 0 ? HKI_NO_LIMIT : limit_bytes >> HKI_LINE_SHIFT;
+}
+
+static void set_up(hki_arena *arena, const hk_arena_config *config) {
+    const char *name = config->name != NULL ? config->name : "arena";
+    arena->one_thread = (config->flags & HK_ARENA_ONE_THREAD_AT_A_TIME) != 0;
+    arena->min_alignment = config->min_alignment == 8 ? 8 : 16;
+    memset(&arena->quota, 0, sizeof arena->quota);
+    atomic_store_explicit(&arena->quota.limit_lines, lines_of_limit(config->limit_bytes), memory_order_relaxed);
+    memset(&arena->large, 0, sizeof arena->large);
+    arena->heaps = arena->idle = NULL;
+    memset(arena->name, 0, sizeof arena->name);
+    memcpy(arena->name, name, strlen(name));
+    if (arena->one_thread)
+        hki_heap_init(&arena->heap, arena, class_table_of(arena), &arena->quota, arena + 1, end_of_slot(arena));
+    else
+        hki_heap_init(&arena->heap, NULL, class_table_of(arena), &arena->quota, NULL, NULL);
+    uintptr_t handle = (uintptr_t)arena + arena->generation * (uintptr_t)HKI_GRANULE_SIZE;
+    arena->generation = (uint16_t)((arena->generation + 1) % GENERATIONS);
+    atomic_store_explicit(&arena->handle, handle, memory_order_release); /* pairs with hki_arena_find */
+}
+
+hki_arena *hki_arena_create(const hk_arena_config *config) {
+    hki_lock_acquire(&hki_arenas_lock);
+    hki_arena *arena = take_slot();
+    if (arena != NULL)
+        set_up(arena, config);
+    hki_lock_release(&hki_arenas_lock);
+    return arena;
+}
+
+bool hki_arena_start(void) {
+    hk_arena_config config = HK_ARENA_CONFIG_INIT;
+    config.name = "process";
+    hki_arena *arena = hki_arena_create(&config);
+    atomic_store_explicit(&hki_default_arena, arena, memory_order_release);
+    return arena != NULL;
+}
+
+static void give_heap_slot(hki_heap *heap) {
+    heap->next = unused_heaps;
+    unused_heaps = heap;
+}
+
+/* A heap that a thread still has on its list cannot be used again until that thread drops it. */
+static void end_heaps(hki_arena *arena) {
+    hki_heap *next;
+    for (hki_heap *heap = arena->heaps; heap != NULL; heap = next) {
+        next = heap->next;
+        hki_heap_clear(heap);
+        atomic_store_explicit(&heap->arena, NULL, memory_order_release);
+        if (heap->idle)
+            give_heap_slot(heap);
+    }
+    if (arena->one_thread)
+        hki_heap_clear(&arena->heap);
+}
+
+static void cool_slot(hki_arena *arena) {
+    char *warm_end = (char *)arena + hki_align_up(WARM_BYTES, hki_os_page_size());
+    if (arena->one_thread && (char *)arena->heap.storage > warm_end)
+        hki_os_purge(warm_end, (size_t)((char *)end_of_slot(arena) - warm_end));
+}
+
+bool hki_arena_destroy(const hk_arena *handle) {
+    hki_lock_acquire(&hki_arenas_lock);
+    hki_arena *arena = hki_arena_find(handle);
+    if (arena != NULL) {
+        atomic_store_explicit(&arena->handle, 0, memory_order_release);
+        end_heaps(arena);
+        hki_quota_give(&arena->quota, hki_large_give_all(&arena->large));
+        HKI_ASSERT(atomic_load(&arena->quota.held_lines) == 0);
+        cool_slot(arena);
+        give_slot(arena);
+    }
+    hki_lock_release(&hki_arenas_lock);
+    return arena != NULL;
+}
+
+/* ---- heaps of thread-safe arenas ---- */
+
+static hki_heap *new_heap(hki_arena *arena) {
+    hki_heap *heap = unused_heaps;
+    if (heap != NULL)
+        unused_heaps = heap->next;
+    else if ((heap = hki_slot_take(&hki_heap_slots)) == NULL)
+        return NULL;
+    hki_heap_init(heap, arena, class_table_of(arena), &arena->quota, heap + 1, end_of_slot(heap));
+    heap->next = arena->heaps;
+    arena->heaps = heap;
+    return heap;
+}
+
+hki_heap *hki_arena_take_heap(hki_arena *arena) {
+    hki_lock_acquire(&hki_arenas_lock);
+    hki_heap *heap = arena->idle;
+    if (heap != NULL)
+        arena->idle = heap->next_idle;
+    else
+        heap = new_heap(arena);
+    if (heap != NULL)
+        heap->idle = false;
+    hki_lock_release(&hki_arenas_lock);
+    return heap;
+}
+
+void hki_arena_give_heap(hki_heap *heap, bool reclaim) {
+    hki_lock_acquire(&hki_arenas_lock);
+    hki_arena *arena = atomic_load_explicit(&heap->arena, memory_order_relaxed);
+    if (arena == NULL) {
+        give_heap_slot(heap);
+    } else {
+        if (reclaim)
+            hki_heap_reclaim(heap);
+        heap->idle = true;
+        heap->next_idle = arena->idle;
+        arena->idle = heap;
+    }
+    hki_lock_release(&hki_arenas_lock);
+}
+
+void hki_arena_drain_idle(hki_arena *arena) {
+    hki_lock_acquire(&hki_arenas_lock);
+    for (hki_heap *heap = arena->idle; heap != NULL; heap = heap->next_idle)
+        hki_heap_reclaim(heap);
+    hki_lock_release(&hki_arenas_lock);
+}

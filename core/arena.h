@@ -1,0 +1,61 @@
+/* arena: handles, and what belongs to each: heaps, large blocks, quota. Slots of destroyed arenas are kept, carry the
+ * next handle, and are used again oldest first, so that a stale handle is told from a live one.
+ *
+ * hki_arenas_lock guards the slots, every list of heaps and `idle`. Handle, quota and large are read by any thread.
+ *
+ * Invariants: an arena of one thread at a time has just the heap inside it; a thread-safe one leaves that empty, and its
+ * heaps, each owned by a thread or idle, are on the list `heaps`. */
+#ifndef HKI_ARENA_H
+#define HKI_ARENA_H
+
+#include "heap.h"
+#include "large.h"
+
+typedef struct hki_arena {
+    _Atomic uintptr_t handle; /* 0 while there is no arena in this slot */
+    bool one_thread;
+    uint8_t min_alignment;
+    uint16_t generation; /* of the handle that comes next */
+    hki_heap heap;
+    hki_quota quota;
+    hki_large_list large;
+    hki_heap *heaps;
+    hki_heap *idle;
+    struct hki_arena *next_free;
+    char name[HK_ARENA_NAME_MAX + 1];
+} hki_arena;
+
+/* The arena of the process heap; NULL before hki_arena_start. */
+extern _Atomic(hki_arena *) hki_default_arena;
+
+/* Makes the default arena. False if the OS refuses. hki_registry_start comes first. */
+bool hki_arena_start(void);
+
+/* The arena of a handle; NULL if the handle is null, stale or invented. */
+HKI_INLINE hki_arena *hki_arena_find(const hk_arena *handle) {
+    hki_arena *arena = hki_slot_find(&hki_arena_slots, handle);
+    if (HKI_UNLIKELY(arena == NULL))
+        return NULL;
+    return HKI_LIKELY(atomic_load_explicit(&arena->handle, memory_order_acquire) == (uintptr_t)handle) ? arena : NULL;
+}
+
+HKI_INLINE hk_arena *hki_arena_handle(const hki_arena *arena) {
+    return (hk_arena *)atomic_load_explicit(&arena->handle, memory_order_relaxed);
+}
+
+/* The arena that the owner of a unit stands for; NULL for none. */
+hki_arena *hki_arena_of_owner(uintptr_t owner);
+
+/* Makes an arena of a valid configuration. NULL if the OS refuses or all slots are taken. */
+hki_arena *hki_arena_create(const hk_arena_config *config);
+/* Ends an arena; false if the handle is not that of a live arena but the default one. */
+bool hki_arena_destroy(const hk_arena *handle);
+
+/* A heap of a thread-safe arena for the calling thread: an idle one if there is any. NULL if the OS refuses. */
+hki_heap *hki_arena_take_heap(hki_arena *arena);
+/* Gives it back: it becomes idle, or unused if its arena is gone. If `reclaim`, free memory goes back first. */
+void hki_arena_give_heap(hki_heap *heap, bool reclaim);
+/* Gives back all that the idle heaps do not need. */
+void hki_arena_drain_idle(hki_arena *arena);
+
+#endif

@@ -1,0 +1,97 @@
+/* base: attributes, arithmetic that cannot overflow silently, and bit searches. No state, no other file of hakmem. */
+#ifndef HKI_BASE_H
+#define HKI_BASE_H
+
+#include <assert.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HKI_LIKELY(x) __builtin_expect(!!(x), 1)
+#define HKI_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define HKI_INLINE static inline __attribute__((always_inline))
+#define HKI_SLOW __attribute__((cold, noinline))
+
+#ifdef HKI_DEBUG
+enum { HKI_IS_DEBUG = 1 };
+#else
+enum { HKI_IS_DEBUG = 0 };
+#endif
+#define HKI_ASSERT(x) assert(!HKI_IS_DEBUG || (x))
+
+/* The rule of 64: see the vocabulary in core/README.md. */
+enum {
+    HKI_GRANULE_SHIFT = 3,
+    HKI_LINE_SHIFT = 10,
+    HKI_UNIT_SHIFT = 16,
+    HKI_SEGMENT_SHIFT = 22,
+    HKI_GRANULE_SIZE = 1 << HKI_GRANULE_SHIFT,
+    HKI_LINE_SIZE = 1 << HKI_LINE_SHIFT,
+    HKI_UNIT_SIZE = 1 << HKI_UNIT_SHIFT,
+    HKI_SEGMENT_SIZE = 1 << HKI_SEGMENT_SHIFT,
+    HKI_LINES_PER_UNIT = HKI_UNIT_SIZE / HKI_LINE_SIZE,
+    HKI_UNITS_PER_SEGMENT = HKI_SEGMENT_SIZE / HKI_UNIT_SIZE,
+};
+_Static_assert(HKI_LINES_PER_UNIT == 64 && HKI_UNITS_PER_SEGMENT == 64, "free lines and free units are one word each");
+
+HKI_INLINE bool hki_is_power_of_two(size_t n) {
+    return n != 0 && (n & (n - 1)) == 0;
+}
+
+HKI_INLINE uintptr_t hki_align_up(uintptr_t n, size_t alignment) {
+    return (n + (alignment - 1)) & ~(uintptr_t)(alignment - 1);
+}
+
+HKI_INLINE size_t hki_divide_up(size_t n, size_t by) {
+    return n / by + (n % by != 0);
+}
+
+HKI_INLINE size_t hki_min(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+HKI_INLINE size_t hki_max(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+HKI_INLINE uintptr_t hki_rotate_right(uintptr_t n, unsigned by) {
+    return n >> by | n << (sizeof n * CHAR_BIT - by);
+}
+
+HKI_INLINE unsigned hki_lowest_bit(uint64_t word) {
+    return (unsigned)__builtin_ctzll(word);
+}
+
+HKI_INLINE unsigned hki_highest_bit(uint64_t word) {
+    return 63U - (unsigned)__builtin_clzll(word);
+}
+
+HKI_INLINE unsigned hki_count_bits(uint64_t word) {
+    return (unsigned)__builtin_popcountll(word);
+}
+
+/* The bits [first, first + count) of a word; 1 <= count <= 64. */
+HKI_INLINE uint64_t hki_bit_range(unsigned first, unsigned count) {
+    return (~UINT64_C(0) >> (64 - count)) << first;
+}
+
+/* Where `count` ones in a row begin in `word`, at a multiple of `alignment` (a power of two); -1 if nowhere.
+ * Each step keeps the bits that begin a row twice as long, so the search takes log2(count) steps. */
+static inline int hki_find_row(uint64_t word, unsigned count, unsigned alignment) {
+    while (count > 1 && word != 0) {
+        unsigned half = count / 2;
+        word &= word >> half;
+        count -= half;
+    }
+    if (alignment > 1) {
+        uint64_t starts = 1;
+        for (unsigned i = alignment; i < 64; i *= 2)
+            starts |= starts << i;
+        word &= starts;
+    }
+    return word == 0 ? -1 : (int)hki_lowest_bit(word);
+}
+
+#endif

@@ -1,0 +1,560 @@
+/* heap: see heap.h. */
+#include "heap.h"
+
+#include "lock.h"
+#include "unit.h"
+
+#include <string.h>
+
+enum {
+    FIRST_STACK_SLOTS = 16, /* of a class that is not known to grow */
+    UNITS_TRIED = 16,       /* how many units are searched for free lines before a new one is taken */
+};
+#define ALL_LINES (~UINT64_C(0))
+
+hki_heap hki_empty_heap = {.class_table = hki_class_table_16};
+
+/* Counts that others read: only the owner writes, so a load and a store are enough. */
+static void count_add(_Atomic uint32_t *count, uint32_t n) {
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static void count_sub(_Atomic uint32_t *count, uint32_t n) {
+    HKI_ASSERT(atomic_load_explicit(count, memory_order_relaxed) >= n);
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) - n, memory_order_relaxed);
+}
+
+void hki_heap_init(hki_heap *heap, struct hki_arena *arena, const uint8_t *class_table, hki_quota *quota,
+                   void *storage, void *storage_end) {
+    memset(heap, 0, sizeof *heap);
+    heap->class_table = class_table;
+    heap->quota = quota;
+    heap->storage = storage;
+    heap->storage_end = storage_end;
+    atomic_store_explicit(&heap->arena, arena, memory_order_release);
+}
+
+/* ---- units ---- */
+
+static hki_unit *unit_at(uint32_t number) {
+    return &hki_registry.units[number];
+}
+
+static uint64_t free_lines_of(const hki_unit *unit) {
+    return atomic_load_explicit(&unit->free_lines, memory_order_relaxed);
+}
+
+static void set_free_lines(hki_unit *unit, uint64_t lines) {
+    atomic_store_explicit(&unit->free_lines, lines, memory_order_relaxed);
+}
+
+static void unit_list_add(hki_heap *heap, uint32_t number) {
+    hki_unit *unit = unit_at(number);
+    unit->has_room = free_lines_of(unit) != 0;
+    uint32_t *first = unit->has_room ? &heap->room : &heap->full;
+    unit->previous = 0;
+    unit->next = *first;
+    if (*first != 0)
+        unit_at(*first)->previous = number;
+    *first = number;
+}
+
+static void unit_list_remove(hki_heap *heap, uint32_t number) {
+    hki_unit *unit = unit_at(number);
+    uint32_t *first = unit->has_room ? &heap->room : &heap->full;
+    if (unit->previous != 0)
+        unit_at(unit->previous)->next = unit->next;
+    else
+        *first = unit->next;
+    if (unit->next != 0)
+        unit_at(unit->next)->previous = unit->previous;
+}
+
+/* A new unit at the head of `room`. */
+static bool add_unit(hki_heap *heap) {
+    bool clean;
+    hki_lock_acquire(&hki_pool_lock);
+    uint32_t number = hki_units_take(1, 1, (uintptr_t)heap, HKI_UNIT_RUNS, &clean);
+    hki_lock_release(&hki_pool_lock);
+    if (number == 0)
+        return false;
+    hki_unit *unit = unit_at(number);
+    set_free_lines(unit, ALL_LINES);
+    unit->clean_lines = clean ? ALL_LINES : 0;
+    atomic_store_explicit(&unit->run_starts, 0, memory_order_relaxed);
+    unit_list_add(heap, number);
+    count_add(&heap->units, 1);
+    return true;
+}
+
+/* Gives a unit without runs back to the pool, unless a notice of a remote free is on its way to it. The store and the
+ * load pair with the fetch_or and the load in notify(): one of the two sides sees the other. */
+static void give_unit(hki_heap *heap, uint32_t number) {
+    hki_unit *unit = unit_at(number);
+    hki_lock_acquire(&hki_pool_lock);
+    atomic_store_explicit(&unit->owner, 0, memory_order_seq_cst);
+    bool noticed = atomic_load_explicit(&unit->remote_lines, memory_order_seq_cst) != 0;
+    if (noticed) {
+        atomic_store_explicit(&unit->owner, (uintptr_t)heap, memory_order_seq_cst);
+    } else {
+        unit_list_remove(heap, number);
+        hki_units_give(number, 1);
+        count_sub(&heap->units, 1);
+    }
+    hki_lock_release(&hki_pool_lock);
+}
+
+/* What becomes of a unit whose lines are all free: one is kept, so that a heap on the edge does not go to and fro. */
+static void unit_is_empty(hki_heap *heap, uint32_t number) {
+    if (number == heap->collecting || number == heap->spare)
+        return;
+    if (heap->spare == 0)
+        heap->spare = number;
+    else
+        give_unit(heap, number);
+}
+
+/* ---- lines ---- */
+
+static uint32_t find_lines(const hki_heap *heap, unsigned lines, unsigned alignment) {
+    uint32_t number = heap->room;
+    for (int tried = 0; number != 0 && tried < UNITS_TRIED; tried++) {
+        int first = hki_find_row(free_lines_of(unit_at(number)), lines, alignment);
+        if (first >= 0)
+            return number * HKI_LINES_PER_UNIT + (uint32_t)first;
+        number = unit_at(number)->next;
+    }
+    return 0;
+}
+
+/* Marks free lines as used. Returns whether they all read as zeros. */
+static bool use_lines(hki_heap *heap, uint32_t first_line, unsigned lines) {
+    hki_unit *unit = hki_line_unit(first_line);
+    uint32_t number = hki_unit_number(unit);
+    uint64_t mask = hki_run_mask(first_line, lines);
+    uint64_t rest = free_lines_of(unit) & ~mask;
+    bool clean = (unit->clean_lines & mask) == mask;
+    unit->clean_lines &= ~mask;
+    if (number == heap->spare)
+        heap->spare = 0;
+    if (rest == 0) {
+        unit_list_remove(heap, number);
+        set_free_lines(unit, 0);
+        unit_list_add(heap, number);
+    } else {
+        set_free_lines(unit, rest);
+    }
+    return clean;
+}
+
+/* Gives lines back. Their unit goes to the head of `room`, where the next run looks first. */
+static void give_lines(hki_heap *heap, uint32_t first_line, unsigned lines) {
+    hki_unit *unit = hki_line_unit(first_line);
+    uint32_t number = hki_unit_number(unit);
+    HKI_ASSERT((free_lines_of(unit) & hki_run_mask(first_line, lines)) == 0);
+    unit_list_remove(heap, number);
+    set_free_lines(unit, free_lines_of(unit) | hki_run_mask(first_line, lines));
+    unit_list_add(heap, number);
+    hki_quota_give(heap->quota, lines);
+    if (free_lines_of(unit) == ALL_LINES)
+        unit_is_empty(heap, number);
+}
+
+/* The first of `wanted` lines, which are charged to the quota and marked as used, or of only `enough` of them if that
+ * spares a new unit or keeps the limit. *got tells which. 0 and *status if there are none. */
+static uint32_t take_lines(hki_heap *heap, unsigned wanted, unsigned enough, unsigned alignment, unsigned *got,
+                           bool *clean, hk_status *status) {
+    unsigned lines = wanted;
+    if (!hki_quota_take(heap->quota, lines)) {
+        lines = enough;
+        if (lines == wanted || !hki_quota_take(heap->quota, lines)) {
+            *status = HK_ERR_LIMIT;
+            return 0;
+        }
+    }
+    uint32_t first = find_lines(heap, lines, alignment);
+    if (first == 0 && enough < lines && (first = find_lines(heap, enough, alignment)) != 0) {
+        hki_quota_give(heap->quota, lines - enough);
+        lines = enough;
+    }
+    if (first == 0) {
+        if (!add_unit(heap)) {
+            hki_quota_give(heap->quota, lines);
+            *status = HK_ERR_NO_MEMORY;
+            return 0;
+        }
+        first = heap->room * HKI_LINES_PER_UNIT;
+    }
+    *clean = use_lines(heap, first, lines);
+    *got = lines;
+    return first;
+}
+
+/* ---- runs ---- */
+
+static void run_list_add(hki_heap *heap, uint32_t first_line, unsigned size_class) {
+    hki_run *run = hki_run_record(first_line);
+    uint32_t *first = &heap->books[size_class].parked_runs;
+    run->previous = 0;
+    run->next = *first;
+    if (*first != 0)
+        hki_run_record(*first)->previous = first_line;
+    *first = first_line;
+}
+
+static void run_list_remove(hki_heap *heap, uint32_t first_line, unsigned size_class) {
+    hki_run *run = hki_run_record(first_line);
+    if (run->previous != 0)
+        hki_run_record(run->previous)->next = run->next;
+    else
+        heap->books[size_class].parked_runs = run->next;
+    if (run->next != 0)
+        hki_run_record(run->next)->previous = run->previous;
+}
+
+static void count_run(hki_class_books *books, const hki_run *run) {
+    count_add(&books->blocks, run->blocks);
+    count_add(&books->parked, run->parked);
+    count_add(&books->lines, hki_run_lines(run));
+}
+
+static hk_status add_run(hki_heap *heap, unsigned size_class) {
+    hki_class_books *books = &heap->books[size_class];
+    unsigned wanted = hki_class_run_lines(size_class, atomic_load_explicit(&books->lines, memory_order_relaxed));
+    unsigned lines;
+    bool clean;
+    hk_status status;
+    uint32_t first = take_lines(heap, wanted, hki_classes[size_class].few_lines, 1, &lines, &clean, &status);
+    if (first == 0)
+        return status;
+    hki_run_create(first, lines, size_class);
+    count_run(books, hki_run_record(first));
+    run_list_add(heap, first, size_class);
+    return HK_OK;
+}
+
+/* Ends a run whose blocks are all parked, or of class LARGE. */
+static void remove_run(hki_heap *heap, uint32_t first_line, unsigned size_class) {
+    hki_class_books *books = &heap->books[size_class];
+    const hki_run *run = hki_run_record(first_line);
+    unsigned lines = hki_run_lines(run);
+    if (size_class != HKI_CLASS_LARGE)
+        run_list_remove(heap, first_line, size_class);
+    count_sub(&books->blocks, run->blocks);
+    count_sub(&books->parked, run->parked);
+    count_sub(&books->lines, lines);
+    hki_run_remove(first_line);
+    give_lines(heap, first_line, lines);
+}
+
+/* A run that is all parked ends, unless it is the only one with free blocks of its class. */
+static void park(hki_heap *heap, uintptr_t granule, unsigned size_class) {
+    uint32_t first_line = hki_run_at(hki_granule_line(granule));
+    hki_run *run = hki_run_record(first_line);
+    hki_class_books *books = &heap->books[size_class];
+    hki_run_park(first_line, granule);
+    count_add(&books->parked, 1);
+    if (run->parked == 1)
+        run_list_add(heap, first_line, size_class);
+    bool is_only = books->parked_runs == first_line && run->next == 0;
+    if (run->parked == run->blocks && !is_only)
+        remove_run(heap, first_line, size_class);
+}
+
+/* ---- stacks ---- */
+
+static void set_count(hki_stack *stack, uint32_t count) {
+    atomic_store_explicit(&stack->count, count, memory_order_relaxed);
+}
+
+static uint32_t count_of(const hki_stack *stack) {
+    return atomic_load_explicit(&stack->count, memory_order_relaxed);
+}
+
+/* Lets the stack of a class grow to its full size, or to a first small one. The storage is sized for all of that. */
+static void grow_stack(hki_heap *heap, unsigned size_class) {
+    hki_stack *stack = &heap->stacks[size_class];
+    uint32_t full = hki_classes[size_class].stack_slots;
+    uint32_t slots = stack->capacity == 0 ? (uint32_t)hki_min(full, FIRST_STACK_SLOTS) : full;
+    HKI_ASSERT(slots > stack->capacity && slots <= (size_t)(heap->storage_end - heap->storage));
+    if (stack->capacity > 0)
+        memcpy(heap->storage, stack->granules, count_of(stack) * sizeof *stack->granules);
+    stack->granules = heap->storage;
+    stack->capacity = slots;
+    heap->storage += slots;
+}
+
+/* Whether the stack may still grow. */
+static bool can_grow(const hki_stack *stack, unsigned size_class) {
+    return stack->capacity < hki_classes[size_class].stack_slots;
+}
+
+/* Parks the `n` oldest blocks of a stack. */
+static void flush(hki_heap *heap, unsigned size_class, uint32_t n) {
+    hki_stack *stack = &heap->stacks[size_class];
+    for (uint32_t i = 0; i < n; i++)
+        park(heap, stack->granules[i], size_class);
+    uint32_t rest = count_of(stack) - n;
+    if (rest > 0)
+        memmove(stack->granules, stack->granules + n, rest * sizeof *stack->granules);
+    set_count(stack, rest);
+}
+
+/* Takes parked blocks, up to half the stack. */
+static void unpark(hki_heap *heap, unsigned size_class) {
+    hki_stack *stack = &heap->stacks[size_class];
+    hki_class_books *books = &heap->books[size_class];
+    uint32_t count = count_of(stack);
+    uint32_t goal = stack->capacity / 2;
+    uint32_t before = count;
+    while (count < goal && books->parked_runs != 0) {
+        uint32_t first_line = books->parked_runs;
+        count += hki_run_unpark(first_line, stack->granules + count, goal - count);
+        if (hki_run_record(first_line)->parked == 0)
+            run_list_remove(heap, first_line, size_class);
+    }
+    count_sub(&books->parked, count - before);
+    set_count(stack, count);
+}
+
+hk_status hki_heap_refill(hki_heap *heap, unsigned size_class) {
+    hki_stack *stack = &heap->stacks[size_class];
+    hki_class_books *books = &heap->books[size_class];
+    if (atomic_load_explicit(&heap->pending, memory_order_relaxed) != 0)
+        hki_heap_collect(heap);
+    if (count_of(stack) > 0)
+        return HK_OK;
+    if (stack->capacity == 0 || (can_grow(stack, size_class) && books->blocks > stack->capacity))
+        grow_stack(heap, size_class);
+    if (books->parked_runs == 0) {
+        hk_status status = add_run(heap, size_class);
+        if (status != HK_OK)
+            return status;
+    }
+    unpark(heap, size_class);
+    return HK_OK;
+}
+
+/* A dead block goes to its stack, or to its run if there is no room. */
+static void take_back(hki_heap *heap, uintptr_t granule) {
+    unsigned size_class = hki_granule_class(granule);
+    if (size_class == HKI_CLASS_LARGE) {
+        remove_run(heap, hki_granule_line(granule), size_class);
+        return;
+    }
+    hki_stack *stack = &heap->stacks[size_class];
+    uint32_t count = count_of(stack);
+    if (count == stack->capacity) {
+        park(heap, granule, size_class);
+        return;
+    }
+    stack->granules[count] = granule;
+    set_count(stack, count + 1);
+}
+
+void hki_heap_free(hki_heap *heap, uintptr_t granule) {
+    unsigned size_class = hki_granule_class(granule);
+    hki_live_clear(granule);
+    if (size_class != HKI_CLASS_LARGE) {
+        hki_stack *stack = &heap->stacks[size_class];
+        if (count_of(stack) == stack->capacity) {
+            if (can_grow(stack, size_class))
+                grow_stack(heap, size_class);
+            else
+                flush(heap, size_class, stack->capacity / 2);
+        }
+    }
+    take_back(heap, granule);
+}
+
+/* ---- blocks of whole lines ---- */
+
+uintptr_t hki_heap_alloc_lines(hki_heap *heap, unsigned lines, unsigned alignment, bool *clean, hk_status *status) {
+    unsigned got;
+    if (atomic_load_explicit(&heap->pending, memory_order_relaxed) != 0)
+        hki_heap_collect(heap);
+    uint32_t first = take_lines(heap, lines, lines, alignment, &got, clean, status);
+    if (first == 0)
+        return 0;
+    hki_run_create_large(first, lines);
+    count_run(&heap->books[HKI_CLASS_LARGE], hki_run_record(first));
+    hki_live_set(hki_line_granule(first));
+    return hki_line_granule(first);
+}
+
+hk_status hki_heap_resize_lines(hki_heap *heap, uintptr_t granule, unsigned lines) {
+    uint32_t first = hki_granule_line(granule);
+    unsigned now = hki_run_lines(hki_run_record(first));
+    hki_class_books *books = &heap->books[HKI_CLASS_LARGE];
+    if (lines > now) {
+        unsigned more = lines - now;
+        if (first % HKI_LINES_PER_UNIT + lines > HKI_LINES_PER_UNIT)
+            return HK_ERR_BUSY;
+        uint64_t mask = hki_run_mask(first + now, more);
+        if ((free_lines_of(hki_line_unit(first)) & mask) != mask)
+            return HK_ERR_BUSY;
+        if (!hki_quota_take(heap->quota, more))
+            return HK_ERR_LIMIT;
+        use_lines(heap, first + now, more);
+        count_add(&books->lines, more);
+        hki_run_resize_large(first, lines);
+    } else if (lines < now) {
+        hki_run_resize_large(first, lines);
+        count_sub(&books->lines, now - lines);
+        give_lines(heap, first + lines, now - lines);
+    }
+    return HK_OK;
+}
+
+/* ---- remote frees ---- */
+
+static void push_pending(hki_heap *heap, uint32_t number) {
+    uint32_t first = atomic_load_explicit(&heap->pending, memory_order_relaxed);
+    do {
+        unit_at(number)->pending_next = first;
+        /* release: pairs with the exchange in hki_heap_collect, which then reads pending_next */
+    } while (!atomic_compare_exchange_weak_explicit(&heap->pending, &first, number, memory_order_release,
+                                                    memory_order_relaxed));
+}
+
+static bool notify_owner(hki_unit *unit) {
+    uintptr_t owner = atomic_load_explicit(&unit->owner, memory_order_seq_cst);
+    if (owner == 0 || (owner & HKI_OWNER_IS_ARENA) != 0)
+        return false;
+    push_pending((hki_heap *)owner, hki_unit_number(unit));
+    return true;
+}
+
+/* Tells the owner that there is something to collect in a line. By now the block may have been collected along with
+ * another one, and its unit may have gone back to the pool, or to another heap. As long as remote_lines is not 0 a heap
+ * does not give its unit back; so the owner that we read after setting it, if any, has to be told; and a unit without
+ * one has nothing to collect. */
+static void notify(hki_unit *unit, uint64_t line) {
+    if ((atomic_load_explicit(&unit->remote_lines, memory_order_seq_cst) & line) != 0)
+        return;
+    if (atomic_fetch_or_explicit(&unit->remote_lines, line, memory_order_seq_cst) != 0)
+        return;
+    if (notify_owner(unit))
+        return;
+    hki_lock_acquire(&hki_pool_lock);
+    if (!notify_owner(unit))
+        atomic_store_explicit(&unit->remote_lines, 0, memory_order_seq_cst);
+    hki_lock_release(&hki_pool_lock);
+}
+
+hk_status hki_heap_free_remote(uintptr_t granule) {
+    hki_bits *bits = hki_granule_bits(granule);
+    uint64_t mask = hki_granule_mask(granule);
+    hki_unit *unit = hki_granule_unit(granule);
+    if ((atomic_fetch_or_explicit(&bits->remote, mask, memory_order_seq_cst) & mask) != 0)
+        return HK_ERR_DOUBLE_FREE;
+    /* The owner clears live before remote: so if live is 0 now, someone else's free came first. */
+    if ((atomic_load_explicit(&bits->live, memory_order_seq_cst) & mask) == 0) {
+        atomic_fetch_and_explicit(&bits->remote, ~mask, memory_order_seq_cst);
+        return HK_ERR_DOUBLE_FREE;
+    }
+    notify(unit, UINT64_C(1) << hki_granule_line(granule) % HKI_LINES_PER_UNIT);
+    return HK_OK;
+}
+
+static void collect_word(hki_heap *heap, size_t word) {
+    hki_bits *bits = &hki_registry.bits[word];
+    uint64_t live = atomic_load_explicit(&bits->live, memory_order_relaxed);
+    uint64_t freed = atomic_load_explicit(&bits->remote, memory_order_seq_cst) & live;
+    if (freed == 0)
+        return;
+    atomic_store_explicit(&bits->live, live & ~freed, memory_order_release);
+    atomic_fetch_and_explicit(&bits->remote, ~freed, memory_order_seq_cst);
+    for (; freed != 0; freed &= freed - 1)
+        take_back(heap, word * 64 + hki_lowest_bit(freed));
+}
+
+static void collect_unit(hki_heap *heap, uint32_t number) {
+    hki_unit *unit = unit_at(number);
+    uint64_t lines = atomic_exchange_explicit(&unit->remote_lines, 0, memory_order_seq_cst);
+    heap->collecting = number;
+    for (; lines != 0; lines &= lines - 1) {
+        size_t line = (size_t)number * HKI_LINES_PER_UNIT + hki_lowest_bit(lines);
+        for (unsigned i = 0; i < HKI_WORDS_PER_LINE; i++)
+            collect_word(heap, line * HKI_WORDS_PER_LINE + i);
+    }
+    heap->collecting = 0;
+    if (free_lines_of(unit) == ALL_LINES)
+        unit_is_empty(heap, number);
+}
+
+void hki_heap_collect(hki_heap *heap) {
+    uint32_t number = atomic_exchange_explicit(&heap->pending, 0, memory_order_acquire);
+    while (number != 0) {
+        uint32_t next = unit_at(number)->pending_next; /* before others may push the unit again */
+        collect_unit(heap, number);
+        number = next;
+    }
+}
+
+/* ---- everything at once ---- */
+
+static void remove_parked_runs(hki_heap *heap, unsigned size_class) {
+    uint32_t next;
+    for (uint32_t line = heap->books[size_class].parked_runs; line != 0; line = next) {
+        const hki_run *run = hki_run_record(line);
+        next = run->next;
+        if (run->parked == run->blocks)
+            remove_run(heap, line, size_class);
+    }
+}
+
+void hki_heap_reclaim(hki_heap *heap) {
+    hki_heap_collect(heap);
+    for (unsigned size_class = 0; size_class < HKI_CLASSES; size_class++) {
+        flush(heap, size_class, count_of(&heap->stacks[size_class]));
+        remove_parked_runs(heap, size_class);
+    }
+    uint32_t spare = heap->spare;
+    heap->spare = 0;
+    if (spare != 0)
+        give_unit(heap, spare);
+}
+
+/* Clears what is known of a unit's blocks. Returns the lines that were in use. */
+static unsigned clear_unit(hki_unit *unit) {
+    uint64_t used = ~free_lines_of(unit);
+    size_t first_line = (size_t)hki_unit_number(unit) * HKI_LINES_PER_UNIT;
+    for (uint64_t lines = used; lines != 0; lines &= lines - 1) {
+        size_t word = (first_line + hki_lowest_bit(lines)) * HKI_WORDS_PER_LINE;
+        for (unsigned i = 0; i < HKI_WORDS_PER_LINE; i++) {
+            atomic_store_explicit(&hki_registry.bits[word + i].live, 0, memory_order_relaxed);
+            atomic_store_explicit(&hki_registry.bits[word + i].remote, 0, memory_order_relaxed);
+            hki_registry.parked[word + i] = 0;
+        }
+    }
+    atomic_store_explicit(&unit->run_starts, 0, memory_order_relaxed);
+    atomic_store_explicit(&unit->remote_lines, 0, memory_order_relaxed);
+    return hki_count_bits(used);
+}
+
+static size_t clear_list(uint32_t number) {
+    size_t lines = 0;
+    while (number != 0) {
+        uint32_t next = unit_at(number)->next;
+        lines += clear_unit(unit_at(number));
+        hki_units_give(number, 1);
+        number = next;
+    }
+    return lines;
+}
+
+void hki_heap_clear(hki_heap *heap) {
+    hki_lock_acquire(&hki_pool_lock);
+    size_t lines = clear_list(heap->room) + clear_list(heap->full);
+    hki_lock_release(&hki_pool_lock);
+    hki_quota_give(heap->quota, lines);
+    for (unsigned size_class = 0; size_class <= HKI_CLASSES; size_class++) {
+        set_count(&heap->stacks[size_class], 0);
+        heap->stacks[size_class].capacity = 0;
+        heap->books[size_class] = (hki_class_books){0};
+    }
+    heap->room = heap->full = heap->spare = 0;
+    atomic_store_explicit(&heap->pending, 0, memory_order_relaxed);
+    atomic_store_explicit(&heap->units, 0, memory_order_relaxed);
+}

@@ -1,0 +1,119 @@
+/* heap: one owner's stacks of free blocks, runs and units, in one arena. One thread at a time is inside, but for
+ * hki_heap_free_remote, which any thread may call, and the counts, which any thread may read.
+ *
+ * A block's way: run (parked) -> refill -> stack -> live -> stack -> flush -> run. A block that another thread frees goes
+ * live -> remote -> collect -> stack or run.
+ *
+ * Invariants, for each size class c:
+ *   books[c].blocks = sum of the blocks of its runs; books[c].lines likewise; books[c].parked = sum of their parked;
+ *   live blocks = books[c].blocks - books[c].parked - stacks[c].count (blocks freed remotely count until collected);
+ *   parked_runs lists exactly the runs with parked blocks.
+ * A unit of the heap is on the list `room` if it has free lines, else on `full`. A unit with remote_lines != 0 is on the
+ * pending list, or will be as soon as the thread that set its first bit gets there, and is never given back. */
+#ifndef HKI_HEAP_H
+#define HKI_HEAP_H
+
+#include "hakmem.h"
+#include "quota.h"
+#include "run.h"
+
+struct hki_arena;
+
+typedef struct hki_stack {
+    uintptr_t *granules;
+    _Atomic uint32_t count;
+    uint32_t capacity; /* 0 until the class is first used, and for HKI_CLASS_LARGE for ever: so a push takes the slow way */
+} hki_stack;
+
+typedef struct hki_class_books {
+    uint32_t parked_runs; /* first line of a run; 0 ends the list */
+    _Atomic uint32_t blocks;
+    _Atomic uint32_t parked;
+    _Atomic uint32_t lines;
+} hki_class_books;
+
+typedef struct hki_heap {
+    hki_stack stacks[HKI_CLASSES + 1];
+    const uint8_t *class_table;
+    _Atomic(struct hki_arena *) arena; /* NULL once the arena was destroyed */
+    hki_quota *quota;
+    _Atomic uint32_t pending; /* units with remote frees: a stack that others push and the owner takes whole */
+    _Atomic uint32_t units;   /* how many the heap owns */
+    uint32_t room, full;      /* lists of units */
+    uint32_t spare;           /* one unit without runs that is kept; 0: none */
+    uint32_t collecting;      /* the unit that is being collected, which must stay; 0: none */
+    uintptr_t *storage, *storage_end; /* room for stacks */
+    hki_class_books books[HKI_CLASSES + 1];
+
+    /* For the layers above, under hki_arenas_lock: */
+    struct hki_heap *next;      /* among the arena's heaps, or the unused heap slots */
+    struct hki_heap *next_idle; /* among the arena's idle heaps */
+    bool idle;
+    /* For the owning thread alone: */
+    struct hki_heap *next_of_thread;
+} hki_heap;
+
+/* What a thread has before it has any heap: all stacks are empty and full at once. Never written. */
+extern hki_heap hki_empty_heap;
+
+/* Makes a heap in zeroed memory, or memory of a cleared heap. `storage` is for its stacks. */
+void hki_heap_init(hki_heap *heap, struct hki_arena *arena, const uint8_t *class_table, hki_quota *quota,
+                   void *storage, void *storage_end);
+
+/* A live block off the stack of its class; its granule, or 0 if the stack is empty. */
+HKI_INLINE uintptr_t hki_heap_pop(hki_heap *heap, unsigned size_class) {
+    hki_stack *stack = &heap->stacks[size_class];
+    uint32_t count = atomic_load_explicit(&stack->count, memory_order_relaxed);
+    if (HKI_UNLIKELY(count == 0))
+        return 0;
+    uintptr_t granule = stack->granules[--count];
+    atomic_store_explicit(&stack->count, count, memory_order_relaxed);
+    hki_live_set(granule);
+    return granule;
+}
+
+/* Whether the granule is the start of a live block of this heap, not freed by anyone. */
+HKI_INLINE bool hki_heap_has_live(const hki_heap *heap, uintptr_t granule) {
+    if (HKI_UNLIKELY(!hki_granule_exists(granule)))
+        return false;
+    const hki_bits *bits = hki_granule_bits(granule);
+    uint64_t live = atomic_load_explicit(&bits->live, memory_order_relaxed);
+    uint64_t remote = atomic_load_explicit(&bits->remote, memory_order_relaxed);
+    return HKI_LIKELY((live & ~remote & hki_granule_mask(granule)) != 0) &&
+           HKI_LIKELY(atomic_load_explicit(&hki_granule_unit(granule)->owner, memory_order_relaxed) == (uintptr_t)heap);
+}
+
+/* Puts a live block of this heap on its stack. False, and nothing has changed, if there is no room. */
+HKI_INLINE bool hki_heap_push(hki_heap *heap, uintptr_t granule, unsigned size_class) {
+    hki_stack *stack = &heap->stacks[size_class];
+    uint32_t count = atomic_load_explicit(&stack->count, memory_order_relaxed);
+    if (HKI_UNLIKELY(count >= stack->capacity))
+        return false;
+    hki_live_clear(granule);
+    stack->granules[count] = granule;
+    atomic_store_explicit(&stack->count, count + 1, memory_order_relaxed);
+    return true;
+}
+
+/* Fills the stack of a class: from remote frees, parked blocks, or a new run. HK_OK: there is a block on it.
+ * HK_ERR_LIMIT or HK_ERR_NO_MEMORY: there is none. */
+HKI_SLOW hk_status hki_heap_refill(hki_heap *heap, unsigned size_class);
+/* Frees a live block of this heap, whatever its class. */
+HKI_SLOW void hki_heap_free(hki_heap *heap, uintptr_t granule);
+/* Frees a live block of a heap that is not ours. HK_ERR_DOUBLE_FREE if another thread was faster. */
+HKI_SLOW hk_status hki_heap_free_remote(uintptr_t granule);
+
+/* A live block of 1..64 lines at a multiple of `alignment` lines; 0 and *status if there is none. *clean tells whether
+ * it reads as zeros. */
+uintptr_t hki_heap_alloc_lines(hki_heap *heap, unsigned lines, unsigned alignment, bool *clean, hk_status *status);
+/* Makes such a block longer or shorter in place. HK_ERR_LIMIT, or HK_ERR_BUSY if the lines behind are in use. */
+hk_status hki_heap_resize_lines(hki_heap *heap, uintptr_t granule, unsigned lines);
+
+/* Takes in what other threads have freed. */
+void hki_heap_collect(hki_heap *heap);
+/* Gives back every line and every unit that no live block needs. */
+void hki_heap_reclaim(hki_heap *heap);
+/* Frees everything at once. Nobody else may be inside. hki_heap_init makes it usable again. */
+void hki_heap_clear(hki_heap *heap);
+
+#endif

@@ -1,0 +1,80 @@
+/* run: see run.h. */
+#include "run.h"
+
+static void set_class(uint32_t first_line, unsigned from, unsigned lines, unsigned size_class) {
+    for (unsigned i = from; i < lines; i++)
+        atomic_store_explicit(&hki_registry.line_class[first_line + i], (uint8_t)size_class, memory_order_relaxed);
+}
+
+static hki_run *lay_out(uint32_t first_line, unsigned lines, unsigned size_class, unsigned blocks) {
+    hki_run *run = hki_run_record(first_line);
+    run->next = run->previous = 0;
+    run->parked = 0;
+    run->blocks = (uint16_t)blocks;
+    atomic_store_explicit(&run->size_class, (uint8_t)size_class, memory_order_relaxed);
+    atomic_store_explicit(&run->lines, (uint8_t)lines, memory_order_relaxed);
+    atomic_store_explicit(&run->any_size, false, memory_order_relaxed);
+    set_class(first_line, 0, lines, size_class);
+    _Atomic uint64_t *starts = &hki_line_unit(first_line)->run_starts;
+    uint64_t mask = hki_run_mask(first_line, 1);
+    HKI_ASSERT((atomic_load(starts) & mask) == 0);
+    atomic_store_explicit(starts, atomic_load_explicit(starts, memory_order_relaxed) | mask, memory_order_relaxed);
+    return run;
+}
+
+void hki_run_create(uint32_t first_line, unsigned lines, unsigned size_class) {
+    unsigned stride = hki_classes[size_class].size / HKI_GRANULE_SIZE;
+    unsigned blocks = lines * HKI_GRANULES_PER_LINE / stride;
+    hki_run *run = lay_out(first_line, lines, size_class, blocks);
+    uint64_t *words = &hki_registry.parked[(size_t)first_line * HKI_WORDS_PER_LINE];
+    for (unsigned i = 0, granule = 0; i < blocks; i++, granule += stride)
+        words[granule >> 6] |= UINT64_C(1) << (granule & 63);
+    run->parked = (uint16_t)blocks;
+}
+
+void hki_run_create_large(uint32_t first_line, unsigned lines) {
+    lay_out(first_line, lines, HKI_CLASS_LARGE, 1);
+}
+
+void hki_run_resize_large(uint32_t first_line, unsigned lines) {
+    hki_run *run = hki_run_record(first_line);
+    set_class(first_line, hki_run_lines(run), lines, HKI_CLASS_LARGE);
+    atomic_store_explicit(&run->lines, (uint8_t)lines, memory_order_relaxed);
+}
+
+void hki_run_remove(uint32_t first_line) {
+    hki_run *run = hki_run_record(first_line);
+    if (run->parked > 0) {
+        HKI_ASSERT(run->parked == run->blocks);
+        uint64_t *words = &hki_registry.parked[(size_t)first_line * HKI_WORDS_PER_LINE];
+        for (unsigned i = 0; i < hki_run_lines(run) * HKI_WORDS_PER_LINE; i++)
+            words[i] = 0;
+    }
+    _Atomic uint64_t *starts = &hki_line_unit(first_line)->run_starts;
+    uint64_t rest = atomic_load_explicit(starts, memory_order_relaxed) & ~hki_run_mask(first_line, 1);
+    atomic_store_explicit(starts, rest, memory_order_relaxed);
+}
+
+unsigned hki_run_unpark(uint32_t first_line, uintptr_t *granules, unsigned max) {
+    hki_run *run = hki_run_record(first_line);
+    uint64_t *words = &hki_registry.parked[(size_t)first_line * HKI_WORDS_PER_LINE];
+    uintptr_t base = hki_line_granule(first_line);
+    unsigned count = (unsigned)hki_min(max, run->parked);
+    unsigned left = count;
+    for (unsigned word = 0; left > 0; word++) {
+        uint64_t bits = words[word];
+        for (; bits != 0 && left > 0; bits &= bits - 1)
+            granules[--left] = base + word * 64 + hki_lowest_bit(bits);
+        words[word] = bits;
+    }
+    run->parked = (uint16_t)(run->parked - count);
+    return count;
+}
+
+void hki_run_park(uint32_t first_line, uintptr_t granule) {
+    hki_run *run = hki_run_record(first_line);
+    uint64_t *word = &hki_registry.parked[granule >> 6];
+    HKI_ASSERT((*word & hki_granule_mask(granule)) == 0 && run->parked < run->blocks);
+    *word |= hki_granule_mask(granule);
+    run->parked++;
+}

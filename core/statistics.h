@@ -1,0 +1,11 @@
+/* statistics: an arena's figures, derived from what the lower layers count anyway. No state. */
+#ifndef HKI_STATISTICS_H
+#define HKI_STATISTICS_H
+
+#include "arena.h"
+
+/* Fills in everything but struct_size. `own` is the calling thread's heap in this arena, if any: what other threads
+ * freed there is collected first. */
+void hki_statistics_get(hki_arena *arena, hki_heap *own, hk_statistics *statistics);
+
+#endif

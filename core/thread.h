@@ -1,0 +1,40 @@
+/* thread: which heap of a thread-safe arena is the calling thread's. Owns the thread-local state, and what happens when
+ * a thread ends.
+ *
+ * Invariants: `owned` lists the heaps that this thread took, the last one used first; `heap` is its heap of the default
+ * arena, or hki_empty_heap. A thread whose exit handler has run owns none: it borrows one for each call. */
+#ifndef HKI_THREAD_H
+#define HKI_THREAD_H
+
+#include "arena.h"
+
+typedef struct hki_thread {
+    hki_heap *heap;
+    hki_heap *owned;
+    bool watched; /* the exit handler will run */
+    bool borrows; /* it has run, or cannot be had */
+} hki_thread;
+
+extern _Thread_local hki_thread hki_self;
+
+/* Once per process. False if the OS has no thread-exit key left: then all threads borrow. */
+bool hki_thread_start(void);
+
+/* The look-up when the heap is not the first of the list: hki_empty_heap if the thread has none in this arena. */
+hki_heap *hki_thread_find(const hki_arena *arena);
+
+/* The calling thread's heap of an arena, or hki_empty_heap. */
+HKI_INLINE hki_heap *hki_thread_heap(hki_arena *arena) {
+    if (arena->one_thread)
+        return &arena->heap;
+    hki_heap *heap = hki_self.owned;
+    if (HKI_LIKELY(heap != NULL && atomic_load_explicit(&heap->arena, memory_order_relaxed) == arena))
+        return heap;
+    return hki_thread_find(arena);
+}
+
+/* The same, but takes a heap if there is none yet. NULL if the OS refuses. To be paired with hki_thread_leave. */
+hki_heap *hki_thread_enter(hki_arena *arena);
+void hki_thread_leave(const hki_arena *arena, hki_heap *heap);
+
+#endif
