@@ -116,8 +116,8 @@ hk_status hk_arena_free(hk_arena *handle, void *pointer) {
     if (HKI_LIKELY(arena != NULL)) {
         hki_heap *heap = hki_thread_heap(arena);
         uintptr_t granule = hki_granule_of(pointer);
-        if (HKI_LIKELY(hki_heap_has_live(heap, granule)) &&
-            HKI_LIKELY(hki_heap_push(heap, granule, hki_granule_class(granule))))
+        hki_found found;
+        if (HKI_LIKELY(hki_heap_find(heap, granule, &found)) && HKI_LIKELY(hki_heap_push(heap, granule, found)))
             return HK_OK;
     }
     return free_slow("hk_arena_free", handle, pointer, HKI_ANY_SIZE);
@@ -128,12 +128,11 @@ hk_status hk_arena_free_sized(hk_arena *handle, void *pointer, size_t size) {
     if (HKI_LIKELY(arena != NULL) && HKI_LIKELY(size <= HKI_SMALL_MAX)) {
         hki_heap *heap = hki_thread_heap(arena);
         uintptr_t granule = hki_granule_of(pointer);
-        if (HKI_LIKELY(hki_heap_has_live(heap, granule))) {
-            unsigned size_class = hki_granule_class(granule);
-            if (HKI_LIKELY(size_class == hki_class_of(arena->heap.class_table, size)) &&
-                HKI_LIKELY(hki_heap_push(heap, granule, size_class)))
-                return HK_OK;
-        }
+        hki_found found;
+        if (HKI_LIKELY(hki_heap_find(heap, granule, &found)) &&
+            HKI_LIKELY(found.size_class == hki_class_of(arena->heap.class_table, size)) &&
+            HKI_LIKELY(hki_heap_push(heap, granule, found)))
+            return HK_OK;
     }
     return free_slow("hk_arena_free_sized", handle, pointer, in_earnest(size));
 }
@@ -146,22 +145,23 @@ void *hk_arena_realloc(hk_arena *handle, void *pointer, size_t size) {
 HKI_INLINE void *move_small(hki_arena *arena, void *pointer, size_t old_size, size_t size) {
     hki_heap *heap = hki_thread_heap(arena);
     uintptr_t granule = hki_granule_of(pointer);
-    if (HKI_UNLIKELY(!hki_heap_has_live(heap, granule)))
+    hki_found found;
+    if (HKI_UNLIKELY(!hki_heap_find(heap, granule, &found)))
         return NULL;
     unsigned from = hki_class_of(arena->heap.class_table, old_size);
     unsigned to = hki_class_of(arena->heap.class_table, size);
-    if (HKI_UNLIKELY(hki_granule_class(granule) != from))
+    if (HKI_UNLIKELY(found.size_class != from))
         return NULL;
     if (from == to)
         return pointer;
-    if (HKI_UNLIKELY(atomic_load_explicit(&heap->stacks[from].count, memory_order_relaxed) ==
-                     heap->stacks[from].capacity))
+    if (HKI_UNLIKELY(hki_heap_is_full(heap, from)))
         return NULL;
     uintptr_t copy = hki_heap_pop(heap, to);
     if (HKI_UNLIKELY(copy == 0))
         return NULL;
     memcpy(hki_granule_address(copy), pointer, hki_min(old_size, size));
-    hki_heap_push(heap, granule, from);
+    hki_heap_find(heap, granule, &found); /* the copy may lie in the same word of bits */
+    hki_heap_push(heap, granule, found);
     return hki_granule_address(copy);
 }
 

@@ -83,8 +83,8 @@ void *hk_aligned_alloc(size_t alignment, size_t size) {
 void hk_free(void *pointer) {
     hki_heap *heap = hki_self.heap;
     uintptr_t granule = hki_granule_of(pointer);
-    if (HKI_LIKELY(hki_heap_has_live(heap, granule)) &&
-        HKI_LIKELY(hki_heap_push(heap, granule, hki_granule_class(granule))))
+    hki_found found;
+    if (HKI_LIKELY(hki_heap_find(heap, granule, &found)) && HKI_LIKELY(hki_heap_push(heap, granule, found)))
         return;
     free_slow("hk_free", pointer, HKI_ANY_SIZE);
 }
@@ -92,20 +92,20 @@ void hk_free(void *pointer) {
 void hk_free_sized(void *pointer, size_t size) {
     hki_heap *heap = hki_self.heap;
     uintptr_t granule = hki_granule_of(pointer);
-    if (HKI_LIKELY(size <= HKI_SMALL_MAX) && HKI_LIKELY(hki_heap_has_live(heap, granule))) {
-        unsigned size_class = hki_granule_class(granule);
-        if (HKI_LIKELY(size_class == hki_class_of(hki_class_table_16, size)) &&
-            HKI_LIKELY(hki_heap_push(heap, granule, size_class)))
-            return;
-    }
+    hki_found found;
+    if (HKI_LIKELY(size <= HKI_SMALL_MAX) && HKI_LIKELY(hki_heap_find(heap, granule, &found)) &&
+        HKI_LIKELY(found.size_class == hki_class_of(hki_class_table_16, size)) &&
+        HKI_LIKELY(hki_heap_push(heap, granule, found)))
+        return;
     free_slow("hk_free_sized", pointer, size == HKI_ANY_SIZE ? size - 1 : size);
 }
 
 void *hk_realloc(void *pointer, size_t size) {
     hki_heap *heap = hki_self.heap;
     uintptr_t granule = hki_granule_of(pointer);
-    if (HKI_LIKELY(size - 1 < HKI_SMALL_MAX) && HKI_LIKELY(hki_heap_has_live(heap, granule)) &&
-        hki_granule_class(granule) == hki_class_of(hki_class_table_16, size))
+    hki_found found;
+    if (HKI_LIKELY(size - 1 < HKI_SMALL_MAX) && HKI_LIKELY(hki_heap_find(heap, granule, &found)) &&
+        found.size_class == hki_class_of(hki_class_table_16, size))
         return pointer;
     hki_arena *arena = process_arena();
     return arena == NULL ? NULL : hki_realloc(arena, (hki_target){"hk_realloc", pointer, HKI_ANY_SIZE}, size);

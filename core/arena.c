@@ -12,9 +12,9 @@ enum {
     WARM_BYTES = 8192, /* of an ended arena's slot: the header and a little of its stacks keep their pages */
 };
 
-/* Each class may have had a small stack before its full one. */
-#define FULL(size, ...) +((size) <= 1024 ? 128 : (size) <= 2048 ? 64 : (size) <= 4096 ? 32 : (size) <= 8192 ? 16 : 8)
-#define FIRST(size, ...) +((size) <= 8192 ? 16 : 0)
+/* Each class may have had a small stack before its full one; each stack has a word of 0 at its bottom. */
+#define FULL(size, ...) +((size) <= 1024 ? 128 : (size) <= 2048 ? 64 : (size) <= 4096 ? 32 : (size) <= 8192 ? 16 : 8) + 1
+#define FIRST(size, ...) +((size) <= 8192 ? 16 + 1 : 0)
 enum { STACK_SLOTS = HKI_SIZE_CLASSES(FULL, FULL) HKI_SIZE_CLASSES(FIRST, FIRST) };
 #undef FULL
 #undef FIRST
@@ -26,8 +26,8 @@ _Atomic(hki_arena *) hki_default_arena;
 static hki_arena *oldest_free, *newest_free;
 static hki_heap *unused_heaps;
 
-static void *end_of_slot(void *slot) {
-    return (char *)slot + HKI_SLOT_SIZE;
+static void *end_of_slot(void *in_slot) {
+    return (void *)(((uintptr_t)in_slot | (HKI_SLOT_SIZE - 1)) + 1);
 }
 
 static const uint8_t *class_table_of(const hki_arena *arena) {
@@ -38,6 +38,12 @@ hki_arena *hki_arena_of_owner(uintptr_t owner) {
     if ((owner & HKI_OWNER_IS_ARENA) != 0)
         return (hki_arena *)(owner - HKI_OWNER_IS_ARENA);
     return owner == 0 ? NULL : atomic_load_explicit(&((hki_heap *)owner)->arena, memory_order_acquire);
+}
+
+/* Heaps inside arenas have odd numbers, others have even ones. The stacks get the rest of the slot. */
+static void init_heap(hki_heap *heap, hki_arena *arena, uint32_t number, void *storage) {
+    hki_heap_init(heap, number, class_table_of(arena), &arena->quota, storage, end_of_slot(storage));
+    atomic_store_explicit(&heap->arena, arena, memory_order_release);
 }
 
 /* ---- life ---- */
@@ -75,10 +81,7 @@ static void set_up(hki_arena *arena, const hk_arena_config *config) {
     arena->heaps = arena->idle = NULL;
     memset(arena->name, 0, sizeof arena->name);
     memcpy(arena->name, name, strlen(name));
-    if (arena->one_thread)
-        hki_heap_init(&arena->heap, arena, class_table_of(arena), &arena->quota, arena + 1, end_of_slot(arena));
-    else
-        hki_heap_init(&arena->heap, NULL, class_table_of(arena), &arena->quota, NULL, NULL);
+    init_heap(&arena->heap, arena, hki_slot_number(&hki_arena_slots, arena) * 2 + 1, arena + 1);
     uintptr_t handle = (uintptr_t)arena + arena->generation * (uintptr_t)HKI_GRANULE_SIZE;
     arena->generation = (uint16_t)((arena->generation + 1) % GENERATIONS);
     atomic_store_explicit(&arena->handle, handle, memory_order_release); /* pairs with hki_arena_find */
@@ -149,7 +152,7 @@ static hki_heap *new_heap(hki_arena *arena) {
         unused_heaps = heap->next;
     else if ((heap = hki_slot_take(&hki_heap_slots)) == NULL)
         return NULL;
-    hki_heap_init(heap, arena, class_table_of(arena), &arena->quota, heap + 1, end_of_slot(heap));
+    init_heap(heap, arena, hki_slot_number(&hki_heap_slots, heap) * 2 + 2, heap + 1);
     heap->next = arena->heaps;
     arena->heaps = heap;
     return heap;

@@ -72,7 +72,7 @@ static const char *check_run_bits(uint32_t first_line, unsigned stride, totals *
     return NULL;
 }
 
-static const char *check_run(uint32_t first_line, totals *sum) {
+static const char *check_run(const hki_heap *heap, uint32_t first_line, totals *sum) {
     const hki_run *run = hki_run_record(first_line);
     unsigned size_class = atomic_load(&run->size_class);
     unsigned lines = hki_run_lines(run);
@@ -84,8 +84,8 @@ static const char *check_run(uint32_t first_line, totals *sum) {
     size_t stride = large ? granules : hki_classes[size_class].size / (size_t)HKI_GRANULE_SIZE;
     CHECK(run->blocks == granules / stride, start, "a run's count of blocks is wrong");
     for (unsigned i = 0; i < lines; i++)
-        CHECK(atomic_load(&hki_registry.line_class[first_line + i]) == size_class, start,
-              "a line has another class than its run");
+        CHECK(atomic_load(&hki_registry.line_tags[first_line + i]) == (heap->tag | size_class), start,
+              "a line has another tag than its heap and run");
     sum->blocks[size_class] += run->blocks;
     sum->parked[size_class] += run->parked;
     sum->lines[size_class] += lines;
@@ -113,7 +113,7 @@ static const char *check_unit(const hki_heap *heap, uint32_t number, bool on_roo
     sum->units++;
     for (uint64_t rest = starts; rest != 0; rest &= rest - 1) {
         uint32_t first_line = number * HKI_LINES_PER_UNIT + hki_lowest_bit(rest);
-        CHECK_ALL(check_run(first_line, sum));
+        CHECK_ALL(check_run(heap, first_line, sum));
         uint64_t mask = hki_run_mask(first_line, hki_run_lines(hki_run_record(first_line)));
         CHECK((covered & mask) == 0, granule, "two runs overlap");
         covered |= mask;
@@ -127,11 +127,11 @@ static const char *check_unit(const hki_heap *heap, uint32_t number, bool on_roo
 
 /* Every block on a stack is marked as parked for a moment: so one that is there twice is seen. */
 static const char *check_stack(const hki_heap *heap, unsigned size_class) {
-    const hki_stack *stack = &heap->stacks[size_class];
+    const uintptr_t *blocks = atomic_load(&heap->books[size_class].bottom) + 1;
     const char *wrong = NULL;
-    uint32_t marked = 0, count = atomic_load(&stack->count);
+    uint32_t marked = 0, count = hki_heap_stacked(heap, size_class);
     for (; marked < count && wrong == NULL; marked++) {
-        uintptr_t granule = stack->granules[marked];
+        uintptr_t granule = blocks[marked];
         if (!hki_granule_exists(granule) || atomic_load(&hki_granule_unit(granule)->owner) != (uintptr_t)heap)
             return complain(granule, "a block on a stack is not the heap's");
         uint64_t mask = hki_granule_mask(granule);
@@ -148,13 +148,13 @@ static const char *check_stack(const hki_heap *heap, unsigned size_class) {
     }
     uint32_t to_clear = wrong == NULL ? marked : marked - 1;
     for (uint32_t i = 0; i < to_clear; i++)
-        hki_registry.parked[stack->granules[i] >> 6] &= ~hki_granule_mask(stack->granules[i]);
+        hki_registry.parked[blocks[i] >> 6] &= ~hki_granule_mask(blocks[i]);
     return wrong;
 }
 
 static const char *check_class(const hki_heap *heap, unsigned size_class, const totals *sum) {
     const hki_class_books *books = &heap->books[size_class];
-    uint32_t stacked = atomic_load(&heap->stacks[size_class].count);
+    uint32_t stacked = hki_heap_stacked(heap, size_class);
     uint32_t listed = 0;
     place = heap;
     if (atomic_load(&books->blocks) != sum->blocks[size_class])

@@ -12,7 +12,14 @@ enum {
 };
 #define ALL_LINES (~UINT64_C(0))
 
-hki_heap hki_empty_heap = {.class_table = hki_class_table_16};
+uintptr_t hki_no_blocks[1];
+
+hki_heap hki_empty_heap = {
+    .top = {[0 ... HKI_CLASSES] = hki_no_blocks},
+    .end = {[0 ... HKI_CLASSES] = hki_no_blocks},
+    .tag = UINT32_MAX << HKI_TAG_SHIFT,
+    .class_table = hki_class_table_16,
+};
 
 /* Counts that others read: only the owner writes, so a load and a store are enough. */
 static void count_add(_Atomic uint32_t *count, uint32_t n) {
@@ -24,14 +31,23 @@ static void count_sub(_Atomic uint32_t *count, uint32_t n) {
     atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) - n, memory_order_relaxed);
 }
 
-void hki_heap_init(hki_heap *heap, struct hki_arena *arena, const uint8_t *class_table, hki_quota *quota,
-                   void *storage, void *storage_end) {
+static void empty_stacks(hki_heap *heap) {
+    for (unsigned size_class = 0; size_class <= HKI_CLASSES; size_class++) {
+        atomic_store_explicit(&heap->top[size_class], hki_no_blocks, memory_order_relaxed);
+        heap->end[size_class] = hki_no_blocks;
+        heap->books[size_class] = (hki_class_books){.bottom = hki_no_blocks};
+    }
+}
+
+void hki_heap_init(hki_heap *heap, uint32_t number, const uint8_t *class_table, hki_quota *quota, void *storage,
+                   void *storage_end) {
     memset(heap, 0, sizeof *heap);
+    empty_stacks(heap);
+    heap->tag = number << HKI_TAG_SHIFT;
     heap->class_table = class_table;
     heap->quota = quota;
     heap->storage = storage;
     heap->storage_end = storage_end;
-    atomic_store_explicit(&heap->arena, arena, memory_order_release);
 }
 
 /* ---- units ---- */
@@ -227,7 +243,7 @@ static hk_status add_run(hki_heap *heap, unsigned size_class) {
     uint32_t first = take_lines(heap, wanted, hki_classes[size_class].few_lines, 1, &lines, &clean, &status);
     if (first == 0)
         return status;
-    hki_run_create(first, lines, size_class);
+    hki_run_create(first, lines, size_class, heap->tag);
     count_run(books, hki_run_record(first));
     run_list_add(heap, first, size_class);
     return HK_OK;
@@ -263,68 +279,69 @@ static void park(hki_heap *heap, uintptr_t granule, unsigned size_class) {
 
 /* ---- stacks ---- */
 
-static void set_count(hki_stack *stack, uint32_t count) {
-    atomic_store_explicit(&stack->count, count, memory_order_relaxed);
+static uintptr_t *bottom_of(const hki_heap *heap, unsigned size_class) {
+    return atomic_load_explicit(&heap->books[size_class].bottom, memory_order_relaxed);
 }
 
-static uint32_t count_of(const hki_stack *stack) {
-    return atomic_load_explicit(&stack->count, memory_order_relaxed);
+static void set_stacked(hki_heap *heap, unsigned size_class, uint32_t count) {
+    atomic_store_explicit(&heap->top[size_class], bottom_of(heap, size_class) + count, memory_order_relaxed);
+}
+
+static uint32_t capacity_of(const hki_heap *heap, unsigned size_class) {
+    return (uint32_t)(heap->end[size_class] - bottom_of(heap, size_class));
 }
 
 /* Lets the stack of a class grow to its full size, or to a first small one. The storage is sized for all of that. */
 static void grow_stack(hki_heap *heap, unsigned size_class) {
-    hki_stack *stack = &heap->stacks[size_class];
     uint32_t full = hki_classes[size_class].stack_slots;
-    uint32_t slots = stack->capacity == 0 ? (uint32_t)hki_min(full, FIRST_STACK_SLOTS) : full;
-    HKI_ASSERT(slots > stack->capacity && slots <= (size_t)(heap->storage_end - heap->storage));
-    if (stack->capacity > 0)
-        memcpy(heap->storage, stack->granules, count_of(stack) * sizeof *stack->granules);
-    stack->granules = heap->storage;
-    stack->capacity = slots;
-    heap->storage += slots;
+    uint32_t slots = heap->end[size_class] == hki_no_blocks ? (uint32_t)hki_min(full, FIRST_STACK_SLOTS) : full;
+    uint32_t count = hki_heap_stacked(heap, size_class);
+    uintptr_t *bottom = heap->storage;
+    HKI_ASSERT(slots > capacity_of(heap, size_class) && slots < (size_t)(heap->storage_end - heap->storage));
+    memcpy(bottom, bottom_of(heap, size_class), (count + (size_t)1) * sizeof *bottom);
+    atomic_store_explicit(&heap->books[size_class].bottom, bottom, memory_order_relaxed);
+    heap->end[size_class] = bottom + slots;
+    heap->storage += slots + 1;
+    set_stacked(heap, size_class, count);
 }
 
-/* Whether the stack may still grow. */
-static bool can_grow(const hki_stack *stack, unsigned size_class) {
-    return stack->capacity < hki_classes[size_class].stack_slots;
+static bool can_grow(const hki_heap *heap, unsigned size_class) {
+    return capacity_of(heap, size_class) < hki_classes[size_class].stack_slots;
 }
 
 /* Parks the `n` oldest blocks of a stack. */
 static void flush(hki_heap *heap, unsigned size_class, uint32_t n) {
-    hki_stack *stack = &heap->stacks[size_class];
+    uintptr_t *blocks = bottom_of(heap, size_class) + 1;
     for (uint32_t i = 0; i < n; i++)
-        park(heap, stack->granules[i], size_class);
-    uint32_t rest = count_of(stack) - n;
-    if (rest > 0)
-        memmove(stack->granules, stack->granules + n, rest * sizeof *stack->granules);
-    set_count(stack, rest);
+        park(heap, blocks[i], size_class);
+    uint32_t rest = hki_heap_stacked(heap, size_class) - n;
+    memmove(blocks, blocks + n, rest * sizeof *blocks);
+    set_stacked(heap, size_class, rest);
 }
 
-/* Takes parked blocks, up to half the stack. */
+/* Takes parked blocks onto an empty stack, up to half of it. */
 static void unpark(hki_heap *heap, unsigned size_class) {
-    hki_stack *stack = &heap->stacks[size_class];
+    uintptr_t *blocks = bottom_of(heap, size_class) + 1;
     hki_class_books *books = &heap->books[size_class];
-    uint32_t count = count_of(stack);
-    uint32_t goal = stack->capacity / 2;
-    uint32_t before = count;
+    uint32_t goal = capacity_of(heap, size_class) / 2;
+    uint32_t count = 0;
     while (count < goal && books->parked_runs != 0) {
         uint32_t first_line = books->parked_runs;
-        count += hki_run_unpark(first_line, stack->granules + count, goal - count);
+        count += hki_run_unpark(first_line, blocks + count, goal - count);
         if (hki_run_record(first_line)->parked == 0)
             run_list_remove(heap, first_line, size_class);
     }
-    count_sub(&books->parked, count - before);
-    set_count(stack, count);
+    count_sub(&books->parked, count);
+    set_stacked(heap, size_class, count);
 }
 
 hk_status hki_heap_refill(hki_heap *heap, unsigned size_class) {
-    hki_stack *stack = &heap->stacks[size_class];
     hki_class_books *books = &heap->books[size_class];
     if (atomic_load_explicit(&heap->pending, memory_order_relaxed) != 0)
         hki_heap_collect(heap);
-    if (count_of(stack) > 0)
+    if (hki_heap_stacked(heap, size_class) > 0)
         return HK_OK;
-    if (stack->capacity == 0 || (can_grow(stack, size_class) && books->blocks > stack->capacity))
+    if (can_grow(heap, size_class) && books->blocks >= capacity_of(heap, size_class))
         grow_stack(heap, size_class);
     if (books->parked_runs == 0) {
         hk_status status = add_run(heap, size_class);
@@ -340,29 +357,23 @@ static void take_back(hki_heap *heap, uintptr_t granule) {
     unsigned size_class = hki_granule_class(granule);
     if (size_class == HKI_CLASS_LARGE) {
         remove_run(heap, hki_granule_line(granule), size_class);
-        return;
-    }
-    hki_stack *stack = &heap->stacks[size_class];
-    uint32_t count = count_of(stack);
-    if (count == stack->capacity) {
+    } else if (hki_heap_is_full(heap, size_class)) {
         park(heap, granule, size_class);
-        return;
+    } else {
+        uint32_t count = hki_heap_stacked(heap, size_class);
+        bottom_of(heap, size_class)[count + 1] = granule;
+        set_stacked(heap, size_class, count + 1);
     }
-    stack->granules[count] = granule;
-    set_count(stack, count + 1);
 }
 
 void hki_heap_free(hki_heap *heap, uintptr_t granule) {
     unsigned size_class = hki_granule_class(granule);
     hki_live_clear(granule);
-    if (size_class != HKI_CLASS_LARGE) {
-        hki_stack *stack = &heap->stacks[size_class];
-        if (count_of(stack) == stack->capacity) {
-            if (can_grow(stack, size_class))
-                grow_stack(heap, size_class);
-            else
-                flush(heap, size_class, stack->capacity / 2);
-        }
+    if (size_class != HKI_CLASS_LARGE && hki_heap_is_full(heap, size_class)) {
+        if (can_grow(heap, size_class))
+            grow_stack(heap, size_class);
+        else
+            flush(heap, size_class, capacity_of(heap, size_class) / 2);
     }
     take_back(heap, granule);
 }
@@ -376,7 +387,7 @@ uintptr_t hki_heap_alloc_lines(hki_heap *heap, unsigned lines, unsigned alignmen
     uint32_t first = take_lines(heap, lines, lines, alignment, &got, clean, status);
     if (first == 0)
         return 0;
-    hki_run_create_large(first, lines);
+    hki_run_create_large(first, lines, heap->tag);
     count_run(&heap->books[HKI_CLASS_LARGE], hki_run_record(first));
     hki_live_set(hki_line_granule(first));
     return hki_line_granule(first);
@@ -397,9 +408,9 @@ hk_status hki_heap_resize_lines(hki_heap *heap, uintptr_t granule, unsigned line
             return HK_ERR_LIMIT;
         use_lines(heap, first + now, more);
         count_add(&books->lines, more);
-        hki_run_resize_large(first, lines);
+        hki_run_resize_large(first, lines, heap->tag);
     } else if (lines < now) {
-        hki_run_resize_large(first, lines);
+        hki_run_resize_large(first, lines, heap->tag);
         count_sub(&books->lines, now - lines);
         give_lines(heap, first + lines, now - lines);
     }
@@ -507,7 +518,7 @@ static void remove_parked_runs(hki_heap *heap, unsigned size_class) {
 void hki_heap_reclaim(hki_heap *heap) {
     hki_heap_collect(heap);
     for (unsigned size_class = 0; size_class < HKI_CLASSES; size_class++) {
-        flush(heap, size_class, count_of(&heap->stacks[size_class]));
+        flush(heap, size_class, hki_heap_stacked(heap, size_class));
         remove_parked_runs(heap, size_class);
     }
     uint32_t spare = heap->spare;
@@ -549,11 +560,7 @@ void hki_heap_clear(hki_heap *heap) {
     size_t lines = clear_list(heap->room) + clear_list(heap->full);
     hki_lock_release(&hki_pool_lock);
     hki_quota_give(heap->quota, lines);
-    for (unsigned size_class = 0; size_class <= HKI_CLASSES; size_class++) {
-        set_count(&heap->stacks[size_class], 0);
-        heap->stacks[size_class].capacity = 0;
-        heap->books[size_class] = (hki_class_books){0};
-    }
+    empty_stacks(heap);
     heap->room = heap->full = heap->spare = 0;
     atomic_store_explicit(&heap->pending, 0, memory_order_relaxed);
     atomic_store_explicit(&heap->units, 0, memory_order_relaxed);

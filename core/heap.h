@@ -6,7 +6,7 @@
  *
  * Invariants, for each size class c:
  *   books[c].blocks = sum of the blocks of its runs; books[c].lines likewise; books[c].parked = sum of their parked;
- *   live blocks = books[c].blocks - books[c].parked - stacks[c].count (blocks freed remotely count until collected);
+ *   live blocks = books[c].blocks - books[c].parked - those on the stack (blocks freed remotely count until collected);
  *   parked_runs lists exactly the runs with parked blocks.
  * A unit of the heap is on the list `room` if it has free lines, else on `full`. A unit with remote_lines != 0 is on the
  * pending list, or will be as soon as the thread that set its first bit gets there, and is never given back. */
@@ -19,21 +19,21 @@
 
 struct hki_arena;
 
-typedef struct hki_stack {
-    uintptr_t *granules;
-    _Atomic uint32_t count;
-    uint32_t capacity; /* 0 until the class is first used, and for HKI_CLASS_LARGE for ever: so a push takes the slow way */
-} hki_stack;
-
 typedef struct hki_class_books {
-    uint32_t parked_runs; /* first line of a run; 0 ends the list */
+    _Atomic(uintptr_t *) bottom; /* of the stack: a word that is 0, below the first block */
+    uint32_t parked_runs;        /* first line of a run; 0 ends the list */
     _Atomic uint32_t blocks;
     _Atomic uint32_t parked;
     _Atomic uint32_t lines;
 } hki_class_books;
 
 typedef struct hki_heap {
-    hki_stack stacks[HKI_CLASSES + 1];
+    /* The stacks of free blocks, by their granules. top is the last block, or the word of 0 at the bottom; a stack is
+     * full when top is end. A class that was not used yet, and HKI_CLASS_LARGE for ever, have hki_no_blocks for both, so
+     * that pop and push take the slow way. */
+    _Atomic(uintptr_t *) top[HKI_CLASSES + 1];
+    uintptr_t *end[HKI_CLASSES + 1];
+    uint32_t tag; /* of this heap's lines, with class 0 */
     const uint8_t *class_table;
     _Atomic(struct hki_arena *) arena; /* NULL once the arena was destroyed */
     hki_quota *quota;
@@ -53,46 +53,66 @@ typedef struct hki_heap {
     struct hki_heap *next_of_thread;
 } hki_heap;
 
+extern uintptr_t hki_no_blocks[1]; /* 0 */
 /* What a thread has before it has any heap: all stacks are empty and full at once. Never written. */
 extern hki_heap hki_empty_heap;
 
-/* Makes a heap in zeroed memory, or memory of a cleared heap. `storage` is for its stacks. */
-void hki_heap_init(hki_heap *heap, struct hki_arena *arena, const uint8_t *class_table, hki_quota *quota,
-                   void *storage, void *storage_end);
+/* Makes a heap, of a number from 1 that no other heap has. [storage, storage_end) is for its stacks. */
+void hki_heap_init(hki_heap *heap, uint32_t number, const uint8_t *class_table, hki_quota *quota, void *storage,
+                   void *storage_end);
 
 /* A live block off the stack of its class; its granule, or 0 if the stack is empty. */
 HKI_INLINE uintptr_t hki_heap_pop(hki_heap *heap, unsigned size_class) {
-    hki_stack *stack = &heap->stacks[size_class];
-    uint32_t count = atomic_load_explicit(&stack->count, memory_order_relaxed);
-    if (HKI_UNLIKELY(count == 0))
-        return 0;
-    uintptr_t granule = stack->granules[--count];
-    atomic_store_explicit(&stack->count, count, memory_order_relaxed);
-    hki_live_set(granule);
+    uintptr_t *top = atomic_load_explicit(&heap->top[size_class], memory_order_relaxed);
+    uintptr_t granule = *top;
+    if (HKI_LIKELY(granule != 0)) {
+        atomic_store_explicit(&heap->top[size_class], top - 1, memory_order_relaxed);
+        hki_live_set(granule);
+    }
     return granule;
 }
 
+HKI_INLINE bool hki_heap_is_full(const hki_heap *heap, unsigned size_class) {
+    return atomic_load_explicit(&heap->top[size_class], memory_order_relaxed) == heap->end[size_class];
+}
+
+/* What the look-up of a block found, for the push that follows. */
+typedef struct hki_found {
+    uint64_t live; /* the word of live bits */
+    unsigned size_class;
+} hki_found;
+
 /* Whether the granule is the start of a live block of this heap, not freed by anyone. */
-HKI_INLINE bool hki_heap_has_live(const hki_heap *heap, uintptr_t granule) {
+HKI_INLINE bool hki_heap_find(const hki_heap *heap, uintptr_t granule, hki_found *found) {
     if (HKI_UNLIKELY(!hki_granule_exists(granule)))
         return false;
     const hki_bits *bits = hki_granule_bits(granule);
-    uint64_t live = atomic_load_explicit(&bits->live, memory_order_relaxed);
+    found->live = atomic_load_explicit(&bits->live, memory_order_relaxed);
     uint64_t remote = atomic_load_explicit(&bits->remote, memory_order_relaxed);
-    return HKI_LIKELY((live & ~remote & hki_granule_mask(granule)) != 0) &&
-           HKI_LIKELY(atomic_load_explicit(&hki_granule_unit(granule)->owner, memory_order_relaxed) == (uintptr_t)heap);
+    if (HKI_UNLIKELY(((found->live & ~remote) >> (granule & 63) & 1) == 0))
+        return false;
+    found->size_class = hki_granule_tag(granule) ^ heap->tag;
+    return HKI_LIKELY(found->size_class <= HKI_CLASS_LARGE);
 }
 
-/* Puts a live block of this heap on its stack. False, and nothing has changed, if there is no room. */
-HKI_INLINE bool hki_heap_push(hki_heap *heap, uintptr_t granule, unsigned size_class) {
-    hki_stack *stack = &heap->stacks[size_class];
-    uint32_t count = atomic_load_explicit(&stack->count, memory_order_relaxed);
-    if (HKI_UNLIKELY(count >= stack->capacity))
+/* Puts a block that was found on its stack. False, and nothing has changed, if there is no room. */
+HKI_INLINE bool hki_heap_push(hki_heap *heap, uintptr_t granule, hki_found found) {
+    uintptr_t *top = atomic_load_explicit(&heap->top[found.size_class], memory_order_relaxed);
+    if (HKI_UNLIKELY(top == heap->end[found.size_class]))
         return false;
-    hki_live_clear(granule);
-    stack->granules[count] = granule;
-    atomic_store_explicit(&stack->count, count + 1, memory_order_relaxed);
+    atomic_store_explicit(&hki_granule_bits(granule)->live, found.live & ~hki_granule_mask(granule),
+                          memory_order_release);
+    top[1] = granule;
+    atomic_store_explicit(&heap->top[found.size_class], top + 1, memory_order_relaxed);
     return true;
+}
+
+/* How many blocks are on a stack. Other threads may see a stack that is just growing: then anything up to its size. */
+static inline uint32_t hki_heap_stacked(const hki_heap *heap, unsigned size_class) {
+    const uintptr_t *bottom = atomic_load_explicit(&heap->books[size_class].bottom, memory_order_relaxed);
+    const uintptr_t *top = atomic_load_explicit(&heap->top[size_class], memory_order_relaxed);
+    size_t count = ((uintptr_t)top - (uintptr_t)bottom) / sizeof *top;
+    return size_class < HKI_CLASSES && count <= hki_classes[size_class].stack_slots ? (uint32_t)count : 0;
 }
 
 /* Fills the stack of a class: from remote frees, parked blocks, or a new run. HK_OK: there is a block on it.

@@ -3,6 +3,7 @@
 
 #include "lock.h"
 #include "os.h"
+#include "size_class.h"
 #include "unit.h"
 
 enum { LINES_PER_SEGMENT = HKI_SEGMENT_SIZE / HKI_LINE_SIZE };
@@ -87,6 +88,7 @@ static uintptr_t make_live(hki_large_list *list, uint32_t number, size_t lines) 
     atomic_store_explicit(&unit->lines, (uint32_t)lines, memory_order_relaxed);
     atomic_store_explicit(&unit->remote_lines, 0, memory_order_relaxed);
     list_add(list, unit);
+    hki_line_set_tag((size_t)number * HKI_LINES_PER_UNIT, HKI_CLASS_LARGE); /* of no heap */
     hki_live_set(hki_unit_granule(number));
     return hki_unit_granule(number);
 }

@@ -1,7 +1,7 @@
 /* metadata: what is known about each granule, line, unit and segment. All of it lives in tables beside the window (see
  * registry.h), where no user block can overrun into it.
  *
- * Who may write: the heap that owns a unit writes its live bits, parked bits, line classes, runs and lines, without
+ * Who may write: the heap that owns a unit writes its live bits, parked bits, line tags, runs and lines, without
  * atomic read-modify-write; any thread sets remote bits and remote lines. What other threads may look up is atomic, so
  * that a look-up of any address by any thread is defined. Free units, large and huge blocks belong to hki_pool_lock.
  *

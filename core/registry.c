@@ -22,12 +22,12 @@ typedef struct table {
     size_t bytes_per_segment;
 } table;
 
-enum { TABLE_BITS, TABLE_PARKED, TABLE_LINE_CLASS, TABLE_UNITS, TABLE_RUNS, TABLE_SEGMENTS, TABLES };
+enum { TABLE_BITS, TABLE_PARKED, TABLE_LINE_TAGS, TABLE_UNITS, TABLE_RUNS, TABLE_SEGMENTS, TABLES };
 
 static table tables[TABLES] = {
     [TABLE_BITS] = {NULL, HKI_SEGMENT_SIZE / HKI_GRANULE_SIZE / 64 * sizeof(hki_bits)},
     [TABLE_PARKED] = {NULL, HKI_SEGMENT_SIZE / HKI_GRANULE_SIZE / 64 * sizeof(uint64_t)},
-    [TABLE_LINE_CLASS] = {NULL, HKI_SEGMENT_SIZE / HKI_LINE_SIZE},
+    [TABLE_LINE_TAGS] = {NULL, HKI_SEGMENT_SIZE / HKI_LINE_SIZE * sizeof(uint32_t)},
     [TABLE_UNITS] = {NULL, HKI_UNITS_PER_SEGMENT * sizeof(hki_unit)},
     [TABLE_RUNS] = {NULL, HKI_SEGMENT_SIZE / HKI_LINE_SIZE * sizeof(hki_run)},
     [TABLE_SEGMENTS] = {NULL, sizeof(hki_segment)},
@@ -113,7 +113,7 @@ bool hki_registry_start(void) {
         return false;
     hki_registry.bits = (hki_bits *)(void *)tables[TABLE_BITS].start;
     hki_registry.parked = (uint64_t *)(void *)tables[TABLE_PARKED].start;
-    hki_registry.line_class = (_Atomic uint8_t *)tables[TABLE_LINE_CLASS].start;
+    hki_registry.line_tags = (_Atomic uint32_t *)(void *)tables[TABLE_LINE_TAGS].start;
     hki_registry.units = (hki_unit *)(void *)tables[TABLE_UNITS].start;
     hki_registry.runs = (hki_run *)(void *)tables[TABLE_RUNS].start;
     hki_registry.segments = (hki_segment *)(void *)tables[TABLE_SEGMENTS].start;

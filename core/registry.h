@@ -16,7 +16,7 @@ typedef struct hki_registry_tables {
     uintptr_t base;            /* of the window; a multiple of the segment size */
     _Atomic uintptr_t granules; /* of the window; 0 before the start. Stored last, pairs with hki_granule_find */
     hki_bits *bits;
-    _Atomic uint8_t *line_class;
+    _Atomic uint32_t *line_tags; /* whose run a line belongs to, and its class: see HKI_TAG_SHIFT */
     hki_unit *units;
     uint64_t *parked; /* bits of blocks that are neither live nor on a stack; only the owner looks */
     hki_run *runs;
@@ -50,6 +50,10 @@ HKI_INLINE void *hki_slot_find(const hki_slots *slots, const void *address) {
     if ((uintptr_t)address - (uintptr_t)slots->base >= bytes)
         return NULL;
     return (void *)((uintptr_t)address & ~(uintptr_t)(HKI_SLOT_SIZE - 1));
+}
+
+HKI_INLINE uint32_t hki_slot_number(const hki_slots *slots, const void *slot) {
+    return (uint32_t)(((uintptr_t)slot - (uintptr_t)slots->base) >> HKI_SLOT_SHIFT);
 }
 
 /* A slot that was never used before, zeroed; NULL if the OS refuses or none is left. hki_arenas_lock held. */
@@ -105,8 +109,20 @@ HKI_INLINE hki_unit *hki_granule_unit(uintptr_t granule) {
     return &hki_registry.units[granule >> HKI_GRANULE_TO_UNIT];
 }
 
+/* A line's tag is its heap's number, shifted, and the class of its run: one load and one XOR with the heap's own tag
+ * tell both whether the line is the heap's and which class it has. Tags of lines without live blocks mean nothing. */
+enum { HKI_TAG_SHIFT = 8 };
+
+HKI_INLINE uint32_t hki_granule_tag(uintptr_t granule) {
+    return atomic_load_explicit(&hki_registry.line_tags[granule >> HKI_GRANULE_TO_LINE], memory_order_relaxed);
+}
+
 HKI_INLINE unsigned hki_granule_class(uintptr_t granule) {
-    return atomic_load_explicit(&hki_registry.line_class[granule >> HKI_GRANULE_TO_LINE], memory_order_relaxed);
+    return hki_granule_tag(granule) & ((1U << HKI_TAG_SHIFT) - 1);
+}
+
+HKI_INLINE void hki_line_set_tag(size_t line, uint32_t tag) {
+    atomic_store_explicit(&hki_registry.line_tags[line], tag, memory_order_relaxed);
 }
 
 HKI_INLINE uint32_t hki_unit_number(const hki_unit *unit) {

@@ -1,12 +1,12 @@
 /* run: see run.h. */
 #include "run.h"
 
-static void set_class(uint32_t first_line, unsigned from, unsigned lines, unsigned size_class) {
+static void set_tags(uint32_t first_line, unsigned from, unsigned lines, uint32_t tag) {
     for (unsigned i = from; i < lines; i++)
-        atomic_store_explicit(&hki_registry.line_class[first_line + i], (uint8_t)size_class, memory_order_relaxed);
+        hki_line_set_tag(first_line + i, tag);
 }
 
-static hki_run *lay_out(uint32_t first_line, unsigned lines, unsigned size_class, unsigned blocks) {
+static hki_run *lay_out(uint32_t first_line, unsigned lines, unsigned size_class, unsigned blocks, uint32_t heap_tag) {
     hki_run *run = hki_run_record(first_line);
     run->next = run->previous = 0;
     run->parked = 0;
@@ -14,7 +14,7 @@ static hki_run *lay_out(uint32_t first_line, unsigned lines, unsigned size_class
     atomic_store_explicit(&run->size_class, (uint8_t)size_class, memory_order_relaxed);
     atomic_store_explicit(&run->lines, (uint8_t)lines, memory_order_relaxed);
     atomic_store_explicit(&run->any_size, false, memory_order_relaxed);
-    set_class(first_line, 0, lines, size_class);
+    set_tags(first_line, 0, lines, heap_tag | size_class);
     _Atomic uint64_t *starts = &hki_line_unit(first_line)->run_starts;
     uint64_t mask = hki_run_mask(first_line, 1);
     HKI_ASSERT((atomic_load(starts) & mask) == 0);
@@ -22,23 +22,23 @@ static hki_run *lay_out(uint32_t first_line, unsigned lines, unsigned size_class
     return run;
 }
 
-void hki_run_create(uint32_t first_line, unsigned lines, unsigned size_class) {
+void hki_run_create(uint32_t first_line, unsigned lines, unsigned size_class, uint32_t heap_tag) {
     unsigned stride = hki_classes[size_class].size / HKI_GRANULE_SIZE;
     unsigned blocks = lines * HKI_GRANULES_PER_LINE / stride;
-    hki_run *run = lay_out(first_line, lines, size_class, blocks);
+    hki_run *run = lay_out(first_line, lines, size_class, blocks, heap_tag);
     uint64_t *words = &hki_registry.parked[(size_t)first_line * HKI_WORDS_PER_LINE];
     for (unsigned i = 0, granule = 0; i < blocks; i++, granule += stride)
         words[granule >> 6] |= UINT64_C(1) << (granule & 63);
     run->parked = (uint16_t)blocks;
 }
 
-void hki_run_create_large(uint32_t first_line, unsigned lines) {
-    lay_out(first_line, lines, HKI_CLASS_LARGE, 1);
+void hki_run_create_large(uint32_t first_line, unsigned lines, uint32_t heap_tag) {
+    lay_out(first_line, lines, HKI_CLASS_LARGE, 1, heap_tag);
 }
 
-void hki_run_resize_large(uint32_t first_line, unsigned lines) {
+void hki_run_resize_large(uint32_t first_line, unsigned lines, uint32_t heap_tag) {
     hki_run *run = hki_run_record(first_line);
-    set_class(first_line, hki_run_lines(run), lines, HKI_CLASS_LARGE);
+    set_tags(first_line, hki_run_lines(run), lines, heap_tag | HKI_CLASS_LARGE);
     atomic_store_explicit(&run->lines, (uint8_t)lines, memory_order_relaxed);
 }
 

@@ -1,7 +1,7 @@
 /* run: blocks of one class in consecutive lines of a unit, and which of them are parked: free, and not on a stack.
  * Lines are numbered through the window. Only the unit's owner calls these, but for hki_run_at.
  *
- * Invariants: a run's lines all have its class in line_class; blocks = its bytes / block size, rounded down;
+ * Invariants: a run's lines all have the tag of its heap and class; blocks = its bytes / block size, rounded down;
  * parked = its parked bits. A run of class HKI_CLASS_LARGE is one block of all its lines and parks nothing. */
 #ifndef HKI_RUN_H
 #define HKI_RUN_H
@@ -43,11 +43,11 @@ HKI_INLINE unsigned hki_run_lines(const hki_run *run) {
 }
 
 /* Lays a run of a size class out in lines that the caller has taken; all its blocks are parked. */
-void hki_run_create(uint32_t first_line, unsigned lines, unsigned size_class);
+void hki_run_create(uint32_t first_line, unsigned lines, unsigned size_class, uint32_t heap_tag);
 /* The same for one block of whole lines; nothing is parked. */
-void hki_run_create_large(uint32_t first_line, unsigned lines);
+void hki_run_create_large(uint32_t first_line, unsigned lines, uint32_t heap_tag);
 /* Longer or shorter in place: the lines behind are the caller's business. */
-void hki_run_resize_large(uint32_t first_line, unsigned lines);
+void hki_run_resize_large(uint32_t first_line, unsigned lines, uint32_t heap_tag);
 /* Ends a run whose blocks are all parked, or a large one whose block is dead. */
 void hki_run_remove(uint32_t first_line);
 /* Moves up to `max` parked blocks, the lowest ones, to `granules`, in descending order. Returns how many. */

@@ -1,0 +1,203 @@
+/* allocators: see allocators.h. */
+#include "allocators.h"
+
+#include "support.h"
+
+#include <dlfcn.h>
+#include <gnu/libc-version.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef void (*any_function)(void);
+
+typedef struct source {
+    const char *name;
+    const char *description;
+    const char *libraries[4]; /* tried in this order; '@' stands for the program's folder; NULL: the program itself */
+    const char *package;      /* what would bring it */
+    const char *functions[4]; /* malloc, calloc, realloc, free */
+    void (*version)(void *handle, char *text, size_t size);
+} source;
+
+static any_function find(void *handle, const char *name) {
+    void *address = dlsym(handle, name);
+    any_function function = NULL;
+    memcpy(&function, &address, sizeof function);
+    return function;
+}
+
+static void system_version(void *handle, char *text, size_t size) {
+    (void)handle;
+    snprintf(text, size, "glibc %s", gnu_get_libc_version());
+}
+
+static void hakmem_version(void *handle, char *text, size_t size) {
+    const char *(*version)(void) = (const char *(*)(void))find(handle, "hk_version");
+    if (version != NULL)
+        snprintf(text, size, "%s", version());
+}
+
+static void mimalloc_version(void *handle, char *text, size_t size) {
+    int (*version)(void) = (int (*)(void))find(handle, "mi_version");
+    int number = version == NULL ? 0 : version();
+    snprintf(text, size, "%d.%d.%d", number / 100, number / 10 % 10, number % 10);
+}
+
+static void jemalloc_version(void *handle, char *text, size_t size) {
+    int (*control)(const char *, void *, size_t *, void *, size_t) =
+        (int (*)(const char *, void *, size_t *, void *, size_t))find(handle, "mallctl");
+    const char *version = NULL;
+    size_t length = sizeof version;
+    if (control != NULL && control("version", &version, &length, NULL, 0) == 0)
+        snprintf(text, size, "%s", version);
+}
+
+static void tcmalloc_version(void *handle, char *text, size_t size) {
+    const char *(*version)(int *, int *, const char **) =
+        (const char *(*)(int *, int *, const char **))find(handle, "tc_version");
+    int major = 0;
+    int minor = 0;
+    const char *patch = "";
+    if (version != NULL)
+        snprintf(text, size, "%s", version(&major, &minor, &patch));
+}
+
+static const source sources[ALLOCATORS] = {
+    [ALLOCATOR_HAKMEM] = {"hakmem",
+                          "this project, every free checked",
+                          {"@/../lib/libhakmem.so", "@/../lib/libhakmem.so.0", "libhakmem.so.0", NULL},
+                          "build it first, or name the file with --library",
+                          {"hk_malloc", "hk_calloc", "hk_realloc", "hk_free"},
+                          hakmem_version},
+    [ALLOCATOR_SYSTEM] = {"system",
+                          "malloc of the C library",
+                          {NULL, NULL, NULL, NULL},
+                          "",
+                          {"malloc", "calloc", "realloc", "free"},
+                          system_version},
+    [ALLOCATOR_MIMALLOC] = {"mimalloc",
+                            "Microsoft's mimalloc",
+                            {"libmimalloc.so.2", NULL, NULL, NULL},
+                            "apt install libmimalloc2.0",
+                            {"mi_malloc", "mi_calloc", "mi_realloc", "mi_free"},
+                            mimalloc_version},
+    [ALLOCATOR_JEMALLOC] = {"jemalloc",
+                            "jemalloc",
+                            {"libjemalloc.so.2", NULL, NULL, NULL},
+                            "apt install libjemalloc2",
+                            {"malloc", "calloc", "realloc", "free"},
+                            jemalloc_version},
+    [ALLOCATOR_TCMALLOC] = {"tcmalloc",
+                            "tcmalloc of gperftools",
+                            {"libtcmalloc_minimal.so.4", NULL, NULL, NULL},
+                            "apt install libtcmalloc-minimal4",
+                            {"tc_malloc", "tc_calloc", "tc_realloc", "tc_free"},
+                            tcmalloc_version},
+};
+
+const char *allocator_name(size_t index) {
+    return sources[index].name;
+}
+
+const char *allocator_description(size_t index) {
+    return sources[index].description;
+}
+
+size_t allocator_index(const char *name) {
+    for (size_t i = 0; i < ALLOCATORS; i++)
+        if (strcmp(sources[i].name, name) == 0)
+            return i;
+    char names[256] = "";
+    size_t length = 0;
+    for (size_t i = 0; i < ALLOCATORS; i++)
+        length += (size_t)snprintf(names + length, sizeof names - length, "%s%s", i == 0 ? "" : ", ", sources[i].name);
+    die(EXIT_USAGE, "there is no allocator '%s'; there are %s", name, names);
+}
+
+/* Starts this program again with room for the library's thread-local storage. Does nothing the second time. */
+static void restart_with_static_tls(char **argv) {
+    static const char tunable[] = "glibc.rtld.optional_static_tls=65536";
+    const char *old = getenv("GLIBC_TUNABLES");
+    if (old != NULL && strstr(old, tunable) != NULL)
+        return;
+    char value[1024];
+    int length = snprintf(value, sizeof value, "%s%s%s", old == NULL ? "" : old, old == NULL ? "" : ":", tunable);
+    if (length < 0 || (size_t)length >= sizeof value)
+        return;
+    char program[512];
+    ssize_t end = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (end < 0 || setenv("GLIBC_TUNABLES", value, 1) != 0)
+        return;
+    program[end] = '\0';
+    execv(program, argv);
+}
+
+static void *open_file(const char *file, char **argv, char *error, size_t error_size) {
+    char path[512];
+    if (file[0] == '@') {
+        program_directory(path, sizeof path);
+        size_t length = strlen(path);
+        snprintf(path + length, sizeof path - length, "%s", file + 1);
+        file = path;
+    }
+    void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    if (handle == NULL) {
+        const char *reason = dlerror();
+        if (strstr(reason, "static TLS") != NULL)
+            restart_with_static_tls(argv);
+        /* Of several places, the one with a file that cannot be loaded tells more than those without one. */
+        if (error[0] == '\0' || strstr(error, "No such file") != NULL)
+            snprintf(error, error_size, "%s", reason);
+    }
+    return handle;
+}
+
+static void *open_source(const source *from, const char *library, char **argv) {
+    char error[512] = "";
+    if (library != NULL) {
+        void *handle = open_file(library, argv, error, sizeof error);
+        if (handle == NULL)
+            die(EXIT_USAGE, "cannot load %s: %s", library, error);
+        return handle;
+    }
+    if (from->libraries[0] == NULL)
+        return RTLD_DEFAULT;
+    void *handle = NULL;
+    for (size_t i = 0; handle == NULL && from->libraries[i] != NULL; i++)
+        handle = open_file(from->libraries[i], argv, error, sizeof error);
+    if (handle == NULL)
+        die(EXIT_USAGE, "%s is not here (%s): %s", from->name, error, from->package);
+    return handle;
+}
+
+void allocator_open(size_t index, const char *library, char **argv, allocator *opened) {
+    const source *from = &sources[index];
+    void *handle = open_source(from, library, argv);
+    any_function functions[4];
+    for (size_t i = 0; i < 4; i++) {
+        functions[i] = find(handle, from->functions[i]);
+        if (functions[i] == NULL)
+            die(EXIT_USAGE, "the library of %s has no function %s", from->name, from->functions[i]);
+    }
+    opened->name = from->name;
+    opened->allocate = (void *(*)(size_t))functions[0];
+    opened->allocate_zeroed = (void *(*)(size_t, size_t))functions[1];
+    opened->reallocate = (void *(*)(void *, size_t))functions[2];
+    opened->release = (void (*)(void *))functions[3];
+    snprintf(opened->version, sizeof opened->version, "unknown");
+    from->version(handle, opened->version, sizeof opened->version);
+    Dl_info info;
+    opened->path[0] = '\0';
+    if (dladdr((void *)functions[0], &info) != 0 && info.dli_fname != NULL)
+        snprintf(opened->path, sizeof opened->path, "%s", info.dli_fname);
+}
+
+void *allocator_open_companion(const allocator *opened, const char *file_name) {
+    const char *slash = strrchr(opened->path, '/');
+    int folder = slash == NULL ? 0 : (int)(slash - opened->path + 1);
+    char path[640];
+    snprintf(path, sizeof path, "%.*s%s", folder, opened->path, file_name);
+    return dlopen(path, RTLD_LAZY | RTLD_LOCAL);
+}

@@ -1,0 +1,17 @@
+/* child: one `hkbench run --json` in a fresh process. */
+#ifndef HKBENCH_CHILD_H
+#define HKBENCH_CHILD_H
+
+typedef struct child_result {
+    int exit_status; /* 0: the numbers below are there; negative: the signal that ended it */
+    double operations_per_second;
+    double peak_resident_bytes;
+    char version[64];
+    char output[512];  /* of a Lua program */
+    char message[512]; /* the first line it wrote to standard error */
+} child_result;
+
+/* `arguments` are those after "hkbench run --json", ended by NULL. */
+void run_child(const char *const *arguments, child_result *result);
+
+#endif

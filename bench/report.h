@@ -1,0 +1,10 @@
+/* report: a comparison as text for people, and as one JSON object. */
+#ifndef HKBENCH_REPORT_H
+#define HKBENCH_REPORT_H
+
+#include "measurement.h"
+
+void print_report_text(const comparison *c);
+void print_report_json(const comparison *c);
+
+#endif

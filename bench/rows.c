@@ -1,0 +1,52 @@
+/* rows: see rows.h. Lengths are chosen for runs of 0.3 to 0.5 s, those of Lua programs for about a second. */
+#include "rows.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+
+static const row rows[] = {
+    {"fixed:128B", "fixed", 1, {"--size-min", "128"}, NULL, "--operations", "4000000"},
+    {"fixed:1024B", "fixed", 1, {"--size-min", "1024"}, NULL, "--operations", "4000000"},
+    {"mixed:128", "mixed", 1, {"--blocks", "128"}, NULL, "--operations", "4000000"},
+    {"mixed:512", "mixed", 1, {"--blocks", "512"}, NULL, "--operations", "4000000"},
+    {"mixed:8192", "mixed", 1, {"--blocks", "8192"}, "30000000", "--operations", "4000000"},
+    {"mixed:100000", "mixed", 1, {"--blocks", "100000"}, "15000000", "--operations", "3000000"},
+    {"larson", "larson", 0, {"--threads", "2"}, NULL, "--operations", "10000000"},
+    {"remote", "remote", 0, {"--threads", "2"}, NULL, "--operations", "1000000"},
+    {"realloc", "realloc", 0, {NULL}, NULL, "--operations", "2000000"},
+    {"lua:binary_trees", "lua", 0, {"--script", "binary_trees"}, NULL, "--blocks", "12"},
+    {"lua:strings", "lua", 0, {"--script", "strings"}, NULL, "--blocks", "300000"},
+    {"lua:nbody", "lua", 0, {"--script", "nbody"}, NULL, "--blocks", "20000"},
+    {"lua:json", "lua", 0, {"--script", "json"}, NULL, "--blocks", "1"},
+    {"start", "start", 0, {NULL}, NULL, NULL, NULL},
+};
+
+size_t row_count(void) {
+    return sizeof rows / sizeof rows[0];
+}
+
+const row *row_at(size_t index) {
+    return &rows[index];
+}
+
+const row *row_named(const char *name) {
+    for (size_t i = 0; i < row_count(); i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+int matches_list(const char *name, const char *patterns) {
+    if (patterns == NULL)
+        return 1;
+    for (const char *at = patterns; *at != '\0';) {
+        size_t length = strcspn(at, ",");
+        char pattern[128];
+        snprintf(pattern, sizeof pattern, "%.*s", (int)length, at);
+        if (fnmatch(pattern, name, 0) == 0)
+            return 1;
+        at += length + (at[length] == ',');
+    }
+    return 0;
+}

@@ -1,0 +1,39 @@
+/* support: what every part of hkbench uses: errors, clock, random numbers, memory of the harness' own. No state. */
+#ifndef HKBENCH_SUPPORT_H
+#define HKBENCH_SUPPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* Ends the process after one line on standard error: "hkbench: ...". */
+_Noreturn void die(int exit_status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+double seconds_now(void);
+
+/* Zeroed pages straight from the operating system, so that the harness leaves no trace in the allocator under test. */
+void *map_memory(size_t bytes);
+void unmap_memory(void *memory, size_t bytes);
+
+/* Peak resident memory of this process since exec (VmHWM). */
+size_t peak_resident_bytes(void);
+
+/* The folder of the running program, without a slash at its end. */
+void program_directory(char *path, size_t size);
+
+/* Marsaglia's xorshift32; `x` is never 0. */
+static inline uint32_t xorshift32(uint32_t x) {
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return x;
+}
+
+/* A seed of its own for each thread. */
+static inline uint32_t thread_seed(uint32_t seed, uint32_t thread) {
+    uint32_t x = seed + thread * UINT32_C(0x9e3779b9);
+    return x == 0 ? 1 : x;
+}
+
+#endif

@@ -1,0 +1,22 @@
+/* targets: the promises that `compare` holds hakmem to, from the project's second issue. */
+#ifndef HKBENCH_TARGETS_H
+#define HKBENCH_TARGETS_H
+
+#include "measurement.h"
+
+enum { TARGETS_MAX = 16 };
+
+typedef struct target {
+    const char *name;
+    const char *sign; /* ">=", "<=" or "<" */
+    double bound;
+    double value;        /* by the best runs; NaN: not measured */
+    double median_value; /* by the medians; NaN where there is but one figure */
+} target;
+
+/* Returns how many there are. */
+size_t compute_targets(const comparison *c, target targets[TARGETS_MAX]);
+/* "met", "not met" or "not measured", judged by `value`. */
+const char *target_verdict(const target *t);
+
+#endif

@@ -1,0 +1,64 @@
+/* workloads: what a run is asked for, what it gives, and the workloads there are. No state but the table in run.c.
+ *
+ * An operation is one call that allocates or frees in `fixed`, `mixed`, `larson`; one block that crossed over in
+ * `remote`; one push of 32 bytes in `realloc`; one run of the program in `lua`; the one allocation in `start`. */
+#ifndef HKBENCH_WORKLOADS_H
+#define HKBENCH_WORKLOADS_H
+
+#include "allocators.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { LUA_OUTPUT_BYTES = 512 };
+
+/* 0 in a number means: the workload's default. */
+typedef struct run_options {
+    const char *workload;
+    const char *allocator;
+    const char *library; /* NULL: the usual one */
+    const char *script;  /* for lua */
+    uint64_t blocks;
+    uint64_t operations;
+    uint64_t size_min_bytes;
+    uint64_t size_max_bytes;
+    uint64_t threads;
+    uint64_t seed;
+    int json;
+} run_options;
+
+typedef struct run_result {
+    double seconds;
+    double operations;
+    char note[64];                 /* how the allocator was reached, where that is not plain */
+    char output[LUA_OUTPUT_BYTES]; /* what the Lua program printed */
+} run_result;
+
+typedef struct workload {
+    const char *name;
+    const char *description;
+    run_options defaults;
+    uint64_t threads_max;
+    void (*run)(const allocator *allocator, const run_options *options, run_result *result);
+} workload;
+
+void run_slots(const allocator *allocator, const run_options *options, run_result *result);
+void run_larson(const allocator *allocator, const run_options *options, run_result *result);
+void run_remote(const allocator *allocator, const run_options *options, run_result *result);
+void run_realloc(const allocator *allocator, const run_options *options, run_result *result);
+void run_lua(const allocator *allocator, const run_options *options, run_result *result);
+void run_start(const allocator *allocator, const run_options *options, run_result *result);
+
+size_t workload_count(void);
+const workload *workload_at(size_t index);
+
+/* `hkbench run`: never returns if anything is wrong with the options. */
+int run_command(const run_options *asked, char **argv);
+
+/* A block's size from random bits: even over size_min..size_max. */
+static inline size_t pick_size(const run_options *options, uint32_t random) {
+    uint64_t span = options->size_max_bytes - options->size_min_bytes + 1;
+    return options->size_min_bytes + (size_t)(random * span >> 32);
+}
+
+#endif

@@ -1,0 +1,50 @@
+/* hklua_options: what the command line says. Nothing is executed here. */
+#ifndef HKLUA_OPTIONS_H
+#define HKLUA_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum hklua_statistics_format {
+    HKLUA_STATISTICS_NONE,
+    HKLUA_STATISTICS_TABLE,
+    HKLUA_STATISTICS_JSON
+} hklua_statistics_format;
+
+/* One of the options that are carried out in their order, before the script. */
+typedef struct hklua_action {
+    char option;      /* 'e', 'l' or 'W' */
+    const char *text; /* of -e and -l: points into argv */
+} hklua_action;
+
+typedef struct hklua_options {
+    int argc;
+    char **argv;
+    const char *program; /* argv[0], or "hklua" */
+    int script;          /* index in argv; argc if there is none */
+    bool show_version;
+    bool interactive;
+    bool ignore_environment;
+    bool has_statements; /* -e was given */
+    size_t limit_bytes;  /* 0: none */
+    const char *limit_text;
+    hklua_statistics_format statistics;
+    hklua_action *actions; /* owned */
+    size_t action_count;
+} hklua_options;
+
+typedef enum hklua_parse_result {
+    HKLUA_PARSE_RUN,
+    HKLUA_PARSE_DONE, /* --help: nothing is left to do */
+    HKLUA_PARSE_ERROR /* said on standard error */
+} hklua_parse_result;
+
+/* Fills in `options`, which points into argv from then on. Call hklua_options_free whatever the result. */
+hklua_parse_result hklua_options_parse(int argc, char **argv, hklua_options *options);
+void hklua_options_free(hklua_options *options);
+
+/* Reads a size: a whole number, and K, M or G for 2^10, 2^20, 2^30 bytes. NULL and the size in *bytes, or what is wrong
+ * with the text as the end of a sentence that began with it. */
+const char *hklua_parse_size(const char *text, size_t *bytes);
+
+#endif
