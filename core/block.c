@@ -96,12 +96,11 @@ static bool find_in_segments(hki_block *block, uintptr_t granule) {
 }
 
 static hk_block_state state_of(uintptr_t granule) {
-    const hki_bits *bits = hki_granule_bits(granule);
     uint64_t mask = hki_granule_mask(granule);
-    if ((atomic_load_explicit(&bits->live, memory_order_acquire) & mask) == 0)
+    if ((atomic_load_explicit(hki_live_word(granule), memory_order_acquire) & mask) == 0)
         return HK_BLOCK_FREE;
-    return (atomic_load_explicit(&bits->remote, memory_order_relaxed) & mask) != 0 ? HK_BLOCK_FREED_REMOTELY
-                                                                                  : HK_BLOCK_LIVE;
+    bool remote = (atomic_load_explicit(hki_remote_word(granule), memory_order_relaxed) & mask) != 0;
+    return remote ? HK_BLOCK_FREED_REMOTELY : HK_BLOCK_LIVE;
 }
 
 hki_block hki_block_find(const void *pointer) {

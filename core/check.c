@@ -36,11 +36,11 @@ static const char *complain(uintptr_t granule, const char *what) {
     } while (0)
 
 static uint64_t live_word(size_t word) {
-    return atomic_load_explicit(&hki_registry.bits[word].live, memory_order_relaxed);
+    return atomic_load_explicit(&hki_registry.live[word], memory_order_relaxed);
 }
 
 static uint64_t remote_word(size_t word) {
-    return atomic_load_explicit(&hki_registry.bits[word].remote, memory_order_relaxed);
+    return atomic_load_explicit(&hki_registry.remote[word], memory_order_relaxed);
 }
 
 /* Where blocks start in the word of a run that begins at granule `start`. */
@@ -84,8 +84,8 @@ static const char *check_run(const hki_heap *heap, uint32_t first_line, totals *
     size_t stride = large ? granules : hki_classes[size_class].size / (size_t)HKI_GRANULE_SIZE;
     CHECK(run->blocks == granules / stride, start, "a run's count of blocks is wrong");
     for (unsigned i = 0; i < lines; i++)
-        CHECK(atomic_load(&hki_registry.line_tags[first_line + i]) == (heap->tag | size_class), start,
-              "a line has another tag than its heap and run");
+        CHECK((atomic_load(&hki_registry.line_tags[first_line + i]) & ~HKI_TAG_REMOTE) == (heap->tag | size_class),
+              start, "a line has another tag than its heap and run");
     sum->blocks[size_class] += run->blocks;
     sum->parked[size_class] += run->parked;
     sum->lines[size_class] += lines;

@@ -436,14 +436,19 @@ static bool notify_owner(hki_unit *unit) {
     return true;
 }
 
-/* Tells the owner that there is something to collect in a line. By now the block may have been collected along with
- * another one, and its unit may have gone back to the pool, or to another heap. As long as remote_lines is not 0 a heap
- * does not give its unit back; so the owner that we read after setting it, if any, has to be told; and a unit without
- * one has nothing to collect. */
-static void notify(hki_unit *unit, uint64_t line) {
-    if ((atomic_load_explicit(&unit->remote_lines, memory_order_seq_cst) & line) != 0)
+/* Tells the owner that there is something to collect in a line; whoever finds its tag marked already leaves that to the
+ * thread that marked it. By now the block may have been collected along with another one, and its unit may have gone
+ * back to the pool, or to another heap. As long as remote_lines is not 0 a heap does not give its unit back; so the owner
+ * that we read after setting it, if any, has to be told; and a unit without one has nothing to collect. */
+static void notify(uintptr_t granule) {
+    hki_unit *unit = hki_granule_unit(granule);
+    uint32_t line = hki_granule_line(granule);
+    _Atomic uint32_t *tag = &hki_registry.line_tags[line];
+    if ((atomic_load_explicit(tag, memory_order_seq_cst) & HKI_TAG_REMOTE) != 0 ||
+        (atomic_fetch_or_explicit(tag, HKI_TAG_REMOTE, memory_order_seq_cst) & HKI_TAG_REMOTE) != 0)
         return;
-    if (atomic_fetch_or_explicit(&unit->remote_lines, line, memory_order_seq_cst) != 0)
+    uint64_t in_unit = UINT64_C(1) << line % HKI_LINES_PER_UNIT;
+    if (atomic_fetch_or_explicit(&unit->remote_lines, in_unit, memory_order_seq_cst) != 0)
         return;
     if (notify_owner(unit))
         return;
@@ -454,28 +459,27 @@ static void notify(hki_unit *unit, uint64_t line) {
 }
 
 hk_status hki_heap_free_remote(uintptr_t granule) {
-    hki_bits *bits = hki_granule_bits(granule);
+    _Atomic uint64_t *remote = hki_remote_word(granule);
     uint64_t mask = hki_granule_mask(granule);
-    hki_unit *unit = hki_granule_unit(granule);
-    if ((atomic_fetch_or_explicit(&bits->remote, mask, memory_order_seq_cst) & mask) != 0)
+    if ((atomic_fetch_or_explicit(remote, mask, memory_order_seq_cst) & mask) != 0)
         return HK_ERR_DOUBLE_FREE;
     /* The owner clears live before remote: so if live is 0 now, someone else's free came first. */
-    if ((atomic_load_explicit(&bits->live, memory_order_seq_cst) & mask) == 0) {
-        atomic_fetch_and_explicit(&bits->remote, ~mask, memory_order_seq_cst);
+    if ((atomic_load_explicit(hki_live_word(granule), memory_order_seq_cst) & mask) == 0) {
+        atomic_fetch_and_explicit(remote, ~mask, memory_order_seq_cst);
         return HK_ERR_DOUBLE_FREE;
     }
-    notify(unit, UINT64_C(1) << hki_granule_line(granule) % HKI_LINES_PER_UNIT);
+    notify(granule);
     return HK_OK;
 }
 
 static void collect_word(hki_heap *heap, size_t word) {
-    hki_bits *bits = &hki_registry.bits[word];
-    uint64_t live = atomic_load_explicit(&bits->live, memory_order_relaxed);
-    uint64_t freed = atomic_load_explicit(&bits->remote, memory_order_seq_cst) & live;
+    _Atomic uint64_t *live_word = &hki_registry.live[word], *remote_word = &hki_registry.remote[word];
+    uint64_t live = atomic_load_explicit(live_word, memory_order_relaxed);
+    uint64_t freed = atomic_load_explicit(remote_word, memory_order_seq_cst) & live;
     if (freed == 0)
         return;
-    atomic_store_explicit(&bits->live, live & ~freed, memory_order_release);
-    atomic_fetch_and_explicit(&bits->remote, ~freed, memory_order_seq_cst);
+    atomic_store_explicit(live_word, live & ~freed, memory_order_release);
+    atomic_fetch_and_explicit(remote_word, ~freed, memory_order_seq_cst);
     for (; freed != 0; freed &= freed - 1)
         take_back(heap, word * 64 + hki_lowest_bit(freed));
 }
@@ -486,6 +490,8 @@ static void collect_unit(hki_heap *heap, uint32_t number) {
     heap->collecting = number;
     for (; lines != 0; lines &= lines - 1) {
         size_t line = (size_t)number * HKI_LINES_PER_UNIT + hki_lowest_bit(lines);
+        /* before the words are read: whoever finds the mark knows that his bit will be seen */
+        atomic_fetch_and_explicit(&hki_registry.line_tags[line], ~HKI_TAG_REMOTE, memory_order_seq_cst);
         for (unsigned i = 0; i < HKI_WORDS_PER_LINE; i++)
             collect_word(heap, line * HKI_WORDS_PER_LINE + i);
     }
@@ -534,8 +540,8 @@ static unsigned clear_unit(hki_unit *unit) {
     for (uint64_t lines = used; lines != 0; lines &= lines - 1) {
         size_t word = (first_line + hki_lowest_bit(lines)) * HKI_WORDS_PER_LINE;
         for (unsigned i = 0; i < HKI_WORDS_PER_LINE; i++) {
-            atomic_store_explicit(&hki_registry.bits[word + i].live, 0, memory_order_relaxed);
-            atomic_store_explicit(&hki_registry.bits[word + i].remote, 0, memory_order_relaxed);
+            atomic_store_explicit(&hki_registry.live[word + i], 0, memory_order_relaxed);
+            atomic_store_explicit(&hki_registry.remote[word + i], 0, memory_order_relaxed);
             hki_registry.parked[word + i] = 0;
         }
     }

@@ -86,13 +86,15 @@ typedef struct hki_found {
 HKI_INLINE bool hki_heap_find(const hki_heap *heap, uintptr_t granule, hki_found *found) {
     if (HKI_UNLIKELY(!hki_granule_exists(granule)))
         return false;
-    const hki_bits *bits = hki_granule_bits(granule);
-    found->live = atomic_load_explicit(&bits->live, memory_order_relaxed);
-    uint64_t remote = atomic_load_explicit(&bits->remote, memory_order_relaxed);
-    if (HKI_UNLIKELY(((found->live & ~remote) >> (granule & 63) & 1) == 0))
+    found->live = atomic_load_explicit(hki_live_word(granule), memory_order_relaxed);
+    if (HKI_UNLIKELY((found->live >> (granule & 63) & 1) == 0))
         return false;
     found->size_class = hki_granule_tag(granule) ^ heap->tag;
-    return HKI_LIKELY(found->size_class <= HKI_CLASS_LARGE);
+    if (HKI_LIKELY(found->size_class <= HKI_CLASS_LARGE))
+        return true;
+    found->size_class ^= HKI_TAG_REMOTE;
+    return found->size_class <= HKI_CLASS_LARGE &&
+           (atomic_load_explicit(hki_remote_word(granule), memory_order_seq_cst) & hki_granule_mask(granule)) == 0;
 }
 
 /* Puts a block that was found on its stack. False, and nothing has changed, if there is no room. */
@@ -100,7 +102,7 @@ HKI_INLINE bool hki_heap_push(hki_heap *heap, uintptr_t granule, hki_found found
     uintptr_t *top = atomic_load_explicit(&heap->top[found.size_class], memory_order_relaxed);
     if (HKI_UNLIKELY(top == heap->end[found.size_class]))
         return false;
-    atomic_store_explicit(&hki_granule_bits(granule)->live, found.live & ~hki_granule_mask(granule),
+    atomic_store_explicit(hki_live_word(granule), found.live & ~hki_granule_mask(granule),
                           memory_order_release);
     top[1] = granule;
     atomic_store_explicit(&heap->top[found.size_class], top + 1, memory_order_relaxed);

@@ -25,7 +25,7 @@ static bool is_huge(const hki_unit *unit) {
 }
 
 static bool is_live(uintptr_t granule) {
-    uint64_t live = atomic_load_explicit(&hki_granule_bits(granule)->live, memory_order_relaxed);
+    uint64_t live = atomic_load_explicit(hki_live_word(granule), memory_order_relaxed);
     return (live & hki_granule_mask(granule)) != 0;
 }
 

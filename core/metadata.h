@@ -8,17 +8,12 @@
  * Invariants:
  *   a unit that is free has no live, remote or parked bit;
  *   live & parked == 0; remote is a subset of live, but for a bit that a double free sets and takes back;
+ *   a line with a remote bit has HKI_TAG_REMOTE in its tag, or will have before the free that set the bit returns;
  *   free_lines and the lines of the unit's runs partition its 64 lines; clean_lines is a subset of free_lines. */
 #ifndef HKI_METADATA_H
 #define HKI_METADATA_H
 
 #include "base.h"
-
-/* 64 granules, 512 bytes of memory. */
-typedef struct hki_bits {
-    _Atomic uint64_t live;   /* where a live block starts */
-    _Atomic uint64_t remote; /* where a live block starts that another thread has freed */
-} hki_bits;
 
 /* A run of blocks of one class, in the record of its first line. Lists are of line numbers, 0 ends them. */
 typedef struct hki_run {

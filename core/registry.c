@@ -22,10 +22,11 @@ typedef struct table {
     size_t bytes_per_segment;
 } table;
 
-enum { TABLE_BITS, TABLE_PARKED, TABLE_LINE_TAGS, TABLE_UNITS, TABLE_RUNS, TABLE_SEGMENTS, TABLES };
+enum { TABLE_LIVE, TABLE_REMOTE, TABLE_PARKED, TABLE_LINE_TAGS, TABLE_UNITS, TABLE_RUNS, TABLE_SEGMENTS, TABLES };
 
 static table tables[TABLES] = {
-    [TABLE_BITS] = {NULL, HKI_SEGMENT_SIZE / HKI_GRANULE_SIZE / 64 * sizeof(hki_bits)},
+    [TABLE_LIVE] = {NULL, HKI_SEGMENT_SIZE / HKI_GRANULE_SIZE / 64 * sizeof(uint64_t)},
+    [TABLE_REMOTE] = {NULL, HKI_SEGMENT_SIZE / HKI_GRANULE_SIZE / 64 * sizeof(uint64_t)},
     [TABLE_PARKED] = {NULL, HKI_SEGMENT_SIZE / HKI_GRANULE_SIZE / 64 * sizeof(uint64_t)},
     [TABLE_LINE_TAGS] = {NULL, HKI_SEGMENT_SIZE / HKI_LINE_SIZE * sizeof(uint32_t)},
     [TABLE_UNITS] = {NULL, HKI_UNITS_PER_SEGMENT * sizeof(hki_unit)},
@@ -111,7 +112,8 @@ static bool reserve_largest(void) {
 bool hki_registry_start(void) {
     if (segment_count == 0 && !reserve_largest())
         return false;
-    hki_registry.bits = (hki_bits *)(void *)tables[TABLE_BITS].start;
+    hki_registry.live = (_Atomic uint64_t *)(void *)tables[TABLE_LIVE].start;
+    hki_registry.remote = (_Atomic uint64_t *)(void *)tables[TABLE_REMOTE].start;
     hki_registry.parked = (uint64_t *)(void *)tables[TABLE_PARKED].start;
     hki_registry.line_tags = (_Atomic uint32_t *)(void *)tables[TABLE_LINE_TAGS].start;
     hki_registry.units = (hki_unit *)(void *)tables[TABLE_UNITS].start;

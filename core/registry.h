@@ -15,14 +15,15 @@
 typedef struct hki_registry_tables {
     uintptr_t base;            /* of the window; a multiple of the segment size */
     _Atomic uintptr_t granules; /* of the window; 0 before the start. Stored last, pairs with hki_granule_find */
-    hki_bits *bits;
+    _Atomic uint64_t *live;      /* a word for 64 granules: where a live block starts */
     _Atomic uint32_t *line_tags; /* whose run a line belongs to, and its class: see HKI_TAG_SHIFT */
+    _Atomic uint64_t *remote;    /* where a live block starts that another thread has freed */
     hki_unit *units;
-    uint64_t *parked; /* bits of blocks that are neither live nor on a stack; only the owner looks */
+    uint64_t *parked; /* where a block starts that is neither live nor on a stack; only the owner looks */
     hki_run *runs;
     hki_segment *segments;
 } hki_registry_tables;
-_Static_assert(sizeof(hki_registry_tables) == 64, "the hot state is one cache line");
+_Static_assert(offsetof(hki_registry_tables, segments) <= 64, "the hot state is one cache line");
 
 extern _Alignas(64) hki_registry_tables hki_registry;
 
@@ -88,8 +89,12 @@ HKI_INLINE void *hki_granule_address(uintptr_t granule) {
     return (void *)(hki_registry.base + (granule << HKI_GRANULE_SHIFT));
 }
 
-HKI_INLINE hki_bits *hki_granule_bits(uintptr_t granule) {
-    return &hki_registry.bits[granule >> 6];
+HKI_INLINE _Atomic uint64_t *hki_live_word(uintptr_t granule) {
+    return &hki_registry.live[granule >> 6];
+}
+
+HKI_INLINE _Atomic uint64_t *hki_remote_word(uintptr_t granule) {
+    return &hki_registry.remote[granule >> 6];
 }
 
 HKI_INLINE uint64_t hki_granule_mask(uintptr_t granule) {
@@ -110,8 +115,11 @@ HKI_INLINE hki_unit *hki_granule_unit(uintptr_t granule) {
 }
 
 /* A line's tag is its heap's number, shifted, and the class of its run: one load and one XOR with the heap's own tag
- * tell both whether the line is the heap's and which class it has. Tags of lines without live blocks mean nothing. */
+ * tell both whether the line is the heap's and which class it has. HKI_TAG_REMOTE says that some block of the line may
+ * have been freed by another thread: only then the owner has to look at the remote bits. Tags of lines without live
+ * blocks mean nothing. */
 enum { HKI_TAG_SHIFT = 8 };
+#define HKI_TAG_REMOTE (UINT32_C(1) << 31)
 
 HKI_INLINE uint32_t hki_granule_tag(uintptr_t granule) {
     return atomic_load_explicit(&hki_registry.line_tags[granule >> HKI_GRANULE_TO_LINE], memory_order_relaxed);
@@ -136,13 +144,13 @@ HKI_INLINE uintptr_t hki_unit_granule(uint32_t unit) {
 /* Only the owner clears and sets live bits, so a load and a store are enough; release pairs with the acquire of whoever
  * frees the block from another thread. */
 HKI_INLINE void hki_live_set(uintptr_t granule) {
-    _Atomic uint64_t *live = &hki_granule_bits(granule)->live;
+    _Atomic uint64_t *live = hki_live_word(granule);
     uint64_t word = atomic_load_explicit(live, memory_order_relaxed);
     atomic_store_explicit(live, word | hki_granule_mask(granule), memory_order_release);
 }
 
 HKI_INLINE void hki_live_clear(uintptr_t granule) {
-    _Atomic uint64_t *live = &hki_granule_bits(granule)->live;
+    _Atomic uint64_t *live = hki_live_word(granule);
     uint64_t word = atomic_load_explicit(live, memory_order_relaxed);
     atomic_store_explicit(live, word & ~hki_granule_mask(granule), memory_order_release);
 }

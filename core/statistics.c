@@ -14,9 +14,8 @@ typedef struct remote_frees {
 } remote_frees;
 
 static void count_word(size_t word, remote_frees *frees) {
-    const hki_bits *bits = &hki_registry.bits[word];
-    uint64_t freed = atomic_load_explicit(&bits->remote, memory_order_relaxed) &
-                     atomic_load_explicit(&bits->live, memory_order_relaxed);
+    uint64_t freed = atomic_load_explicit(&hki_registry.remote[word], memory_order_relaxed) &
+                     atomic_load_explicit(&hki_registry.live[word], memory_order_relaxed);
     if (freed == 0)
         return;
     unsigned size_class = hki_granule_class(word * 64);
