@@ -207,6 +207,8 @@ hk_status hki_free(hki_arena *arena, hki_target target) {
     hki_block block;
     if (target.pointer == NULL)
         return HK_OK;
+    if (target.size == HKI_ANY_SIZE && hki_heap_free_marked(hki_thread_heap(arena), hki_granule_of(target.pointer)))
+        return HK_OK;
     hk_status status = find_target(arena, target, &block);
     if (status != HK_OK)
         return status;

@@ -366,6 +366,17 @@ static void take_back(hki_heap *heap, uintptr_t granule) {
     }
 }
 
+bool hki_heap_free_marked(hki_heap *heap, uintptr_t granule) {
+    hki_found found;
+    if (hki_heap_find(heap, granule, &found) || !hki_granule_exists(granule))
+        return false;
+    uint64_t remote = atomic_load_explicit(hki_remote_word(granule), memory_order_seq_cst);
+    if ((found.live & ~remote & hki_granule_mask(granule)) == 0)
+        return false;
+    found.size_class = hki_granule_tag(granule) ^ heap->tag ^ HKI_TAG_REMOTE;
+    return found.size_class < HKI_CLASS_LARGE && hki_heap_push(heap, granule, found);
+}
+
 void hki_heap_free(hki_heap *heap, uintptr_t granule) {
     unsigned size_class = hki_granule_class(granule);
     hki_live_clear(granule);

@@ -78,23 +78,21 @@ HKI_INLINE bool hki_heap_is_full(const hki_heap *heap, unsigned size_class) {
 
 /* What the look-up of a block found, for the push that follows. */
 typedef struct hki_found {
-    uint64_t live; /* the word of live bits */
+    _Atomic uint64_t *word; /* its live bit is here, */
+    uint64_t live;          /* and this is what the word was */
     unsigned size_class;
 } hki_found;
 
-/* Whether the granule is the start of a live block of this heap, not freed by anyone. */
+/* Whether the granule is the start of a live block of this heap, in a line where no other thread has freed anything. */
 HKI_INLINE bool hki_heap_find(const hki_heap *heap, uintptr_t granule, hki_found *found) {
     if (HKI_UNLIKELY(!hki_granule_exists(granule)))
         return false;
-    found->live = atomic_load_explicit(hki_live_word(granule), memory_order_relaxed);
+    found->word = hki_live_word(granule);
+    found->live = atomic_load_explicit(found->word, memory_order_relaxed);
     if (HKI_UNLIKELY((found->live >> (granule & 63) & 1) == 0))
         return false;
     found->size_class = hki_granule_tag(granule) ^ heap->tag;
-    if (HKI_LIKELY(found->size_class <= HKI_CLASS_LARGE))
-        return true;
-    found->size_class ^= HKI_TAG_REMOTE;
-    return found->size_class <= HKI_CLASS_LARGE &&
-           (atomic_load_explicit(hki_remote_word(granule), memory_order_seq_cst) & hki_granule_mask(granule)) == 0;
+    return HKI_LIKELY(found->size_class <= HKI_CLASS_LARGE);
 }
 
 /* Puts a block that was found on its stack. False, and nothing has changed, if there is no room. */
@@ -102,8 +100,7 @@ HKI_INLINE bool hki_heap_push(hki_heap *heap, uintptr_t granule, hki_found found
     uintptr_t *top = atomic_load_explicit(&heap->top[found.size_class], memory_order_relaxed);
     if (HKI_UNLIKELY(top == heap->end[found.size_class]))
         return false;
-    atomic_store_explicit(hki_live_word(granule), found.live & ~hki_granule_mask(granule),
-                          memory_order_release);
+    atomic_store_explicit(found.word, found.live ^ hki_granule_mask(granule), memory_order_release);
     top[1] = granule;
     atomic_store_explicit(&heap->top[found.size_class], top + 1, memory_order_relaxed);
     return true;
@@ -120,6 +117,9 @@ static inline uint32_t hki_heap_stacked(const hki_heap *heap, unsigned size_clas
 /* Fills the stack of a class: from remote frees, parked blocks, or a new run. HK_OK: there is a block on it.
  * HK_ERR_LIMIT or HK_ERR_NO_MEMORY: there is none. */
 HKI_SLOW hk_status hki_heap_refill(hki_heap *heap, unsigned size_class);
+/* Frees a live block of this heap in a line where other threads have freed others, if it is one of a size class and
+ * there is room on its stack. */
+HKI_SLOW bool hki_heap_free_marked(hki_heap *heap, uintptr_t granule);
 /* Frees a live block of this heap, whatever its class. */
 HKI_SLOW void hki_heap_free(hki_heap *heap, uintptr_t granule);
 /* Frees a live block of a heap that is not ours. HK_ERR_DOUBLE_FREE if another thread was faster. */

@@ -14,6 +14,7 @@ typedef struct hki_thread {
     bool watched; /* the exit handler will run */
     bool borrows; /* it has run, or cannot be had */
 } hki_thread;
+_Static_assert(sizeof(hki_thread) <= 32, "static TLS is scarce: with initial-exec a dlopen fails when it is used up");
 
 extern _Thread_local hki_thread hki_self;
 

@@ -15,8 +15,10 @@ static const char chunk_name[] = "=stdin";
 
 /* Pushes the prompt as a string: the value of the global, or the usual text. */
 static const char *push_prompt(lua_State *L, const char *global, const char *usual) {
-    if (lua_getglobal(L, global) == LUA_TNIL)
-        lua_pushstring(L, usual);
+    if (lua_getglobal(L, global) == LUA_TNIL) {
+        lua_pop(L, 1);
+        return lua_pushstring(L, usual);
+    }
     const char *prompt = luaL_tolstring(L, -1, NULL);
     lua_remove(L, -2);
     return prompt;
