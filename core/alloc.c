@@ -257,10 +257,16 @@ static uintptr_t resize_in_place(hki_arena *arena, const hki_block *block, size_
     return hki_heap_resize_lines(heap, block->granule, (unsigned)lines) == HK_OK ? block->granule : 0;
 }
 
-/* A shrink for which there is no other block: the old one serves, and sized calls may say its new size. */
+/* A shrink for which there is no other block: the old one serves. Either it gives lines back, or else sized calls may
+ * say its new size. */
 static uintptr_t shrink_in_place(hki_arena *arena, const hki_block *block, size_t size) {
+    size_t lines = hki_lines_of(size);
     if (is_arenas(block))
-        return resize_large(arena, block, hki_lines_of(size));
+        return resize_large(arena, block, lines);
+    if (is_own_lines(arena, block)) {
+        hki_heap_resize_lines((hki_heap *)block->owner, block->granule, (unsigned)lines);
+        return block->granule;
+    }
     hki_run *run = hki_run_record(hki_run_at(hki_granule_line(block->granule)));
     atomic_store_explicit(&run->any_size, true, memory_order_relaxed);
     return block->granule;

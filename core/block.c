@@ -39,6 +39,7 @@ static void find_in_runs(hki_block *block, uintptr_t granule) {
     block->kind = HK_POINTER_LARGE;
     block->granule = hki_line_granule(first_line);
     block->size = bytes_of_lines(hki_run_lines(run));
+    block->any_size = atomic_load_explicit(&run->any_size, memory_order_relaxed);
 }
 
 /* A block that starts at the first granule of `unit`. What lies behind its last line is no block's. */

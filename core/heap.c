@@ -2,6 +2,7 @@
 #include "heap.h"
 
 #include "lock.h"
+#include "os.h"
 #include "unit.h"
 
 #include <string.h>
@@ -122,7 +123,7 @@ static void give_unit(hki_heap *heap, uint32_t number) {
 
 /* What becomes of a unit whose lines are all free: one is kept, so that a heap on the edge does not go to and fro. */
 static void unit_is_empty(hki_heap *heap, uint32_t number) {
-    if (number == heap->collecting || number == heap->spare)
+    if (number == heap->spare || atomic_load_explicit(&unit_at(number)->collecting, memory_order_relaxed))
         return;
     if (heap->spare == 0)
         heap->spare = number;
@@ -469,13 +470,25 @@ static void notify(uintptr_t granule) {
     hki_lock_release(&hki_pool_lock);
 }
 
+/* Whether a block was dead before our remote bit was set, for another free had been collected in the meantime. If live
+ * is 0 it may also be ours that has been collected just now: the owner clears first live and then remote, both while it
+ * says that it is collecting. So wait for that, and if our bit is still there nobody has taken it for a free. */
+static bool was_dead(uintptr_t granule) {
+    uint64_t mask = hki_granule_mask(granule);
+    const hki_unit *unit = hki_granule_unit(granule);
+    if ((atomic_load_explicit(hki_live_word(granule), memory_order_seq_cst) & mask) != 0)
+        return false;
+    while (atomic_load_explicit(&unit->collecting, memory_order_seq_cst))
+        hki_os_yield();
+    return (atomic_load_explicit(hki_remote_word(granule), memory_order_seq_cst) & mask) != 0;
+}
+
 hk_status hki_heap_free_remote(uintptr_t granule) {
     _Atomic uint64_t *remote = hki_remote_word(granule);
     uint64_t mask = hki_granule_mask(granule);
     if ((atomic_fetch_or_explicit(remote, mask, memory_order_seq_cst) & mask) != 0)
         return HK_ERR_DOUBLE_FREE;
-    /* The owner clears live before remote: so if live is 0 now, someone else's free came first. */
-    if ((atomic_load_explicit(hki_live_word(granule), memory_order_seq_cst) & mask) == 0) {
+    if (was_dead(granule)) {
         atomic_fetch_and_explicit(remote, ~mask, memory_order_seq_cst);
         return HK_ERR_DOUBLE_FREE;
     }
@@ -489,7 +502,7 @@ static void collect_word(hki_heap *heap, size_t word) {
     uint64_t freed = atomic_load_explicit(remote_word, memory_order_seq_cst) & live;
     if (freed == 0)
         return;
-    atomic_store_explicit(live_word, live & ~freed, memory_order_release);
+    atomic_store_explicit(live_word, live & ~freed, memory_order_seq_cst); /* first: see was_dead */
     atomic_fetch_and_explicit(remote_word, ~freed, memory_order_seq_cst);
     for (; freed != 0; freed &= freed - 1)
         take_back(heap, word * 64 + hki_lowest_bit(freed));
@@ -498,7 +511,7 @@ static void collect_word(hki_heap *heap, size_t word) {
 static void collect_unit(hki_heap *heap, uint32_t number) {
     hki_unit *unit = unit_at(number);
     uint64_t lines = atomic_exchange_explicit(&unit->remote_lines, 0, memory_order_seq_cst);
-    heap->collecting = number;
+    atomic_store_explicit(&unit->collecting, true, memory_order_seq_cst);
     for (; lines != 0; lines &= lines - 1) {
         size_t line = (size_t)number * HKI_LINES_PER_UNIT + hki_lowest_bit(lines);
         /* before the words are read: whoever finds the mark knows that his bit will be seen */
@@ -506,7 +519,7 @@ static void collect_unit(hki_heap *heap, uint32_t number) {
         for (unsigned i = 0; i < HKI_WORDS_PER_LINE; i++)
             collect_word(heap, line * HKI_WORDS_PER_LINE + i);
     }
-    heap->collecting = 0;
+    atomic_store_explicit(&unit->collecting, false, memory_order_seq_cst);
     if (free_lines_of(unit) == ALL_LINES)
         unit_is_empty(heap, number);
 }

@@ -41,7 +41,6 @@ typedef struct hki_heap {
     _Atomic uint32_t units;   /* how many the heap owns */
     uint32_t room, full;      /* lists of units */
     uint32_t spare;           /* one unit without runs that is kept; 0: none */
-    uint32_t collecting;      /* the unit that is being collected, which must stay; 0: none */
     uintptr_t *storage, *storage_end; /* room for stacks */
     hki_class_books books[HKI_CLASSES + 1];
 

@@ -36,6 +36,9 @@ const char *hki_os_environment(const char *name);
 /* Writes to standard error by write(2) alone, so it may be called from anywhere. */
 void hki_os_write_error(const char *text, size_t length);
 
+/* Lets other threads run. */
+void hki_os_yield(void);
+
 /* Arranges that `at_exit` is called with the value set by hki_os_watch_thread when that thread ends. Once per process. */
 bool hki_os_set_thread_exit(void (*at_exit)(void *));
 bool hki_os_watch_thread(void *value);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -160,6 +161,10 @@ void hki_os_write_error(const char *text, size_t length) {
         length -= (size_t)written;
     }
     errno = saved;
+}
+
+void hki_os_yield(void) {
+    sched_yield();
 }
 
 bool hki_os_set_thread_exit(void (*at_exit)(void *)) {

@@ -21,7 +21,7 @@
  *
  * What cannot be detected: a stale pointer whose address has been handed out again is that new block's pointer; a read
  * or write through a stale pointer; two threads that free the same block at the same moment, one of them its owner; a
- * stale arena handle whose slot has since been used by 4095 other arenas.
+ * stale arena handle whose slot has since been used by 8191 other arenas.
  */
 #ifndef HAKMEM_H
 #define HAKMEM_H
@@ -126,7 +126,8 @@ HK_API HK_ALLOCATES void *hk_aligned_alloc(size_t alignment, size_t size);
 /* Frees a block of the process heap. NULL is ignored. Misuse is reported and left in hk_last_status(). */
 HK_API void hk_free(void *pointer);
 /* The same with the size that was asked for; another size is HK_ERR_SIZE_MISMATCH. Sizes are told apart as far as they
- * have different hk_good_size(); for a block of hk_aligned_alloc, any size up to its usable size is right. */
+ * have different hk_good_size(); near blocks of hk_aligned_alloc, and blocks shrunk when memory was short, other sizes
+ * that fit the block may pass. */
 HK_API void hk_free_sized(void *pointer, size_t size);
 /* How many bytes may be used at the start of a live block, of any arena. 0 for NULL; misuse is reported and gives 0. */
 HK_API size_t hk_usable_size(const void *pointer);
@@ -185,7 +186,8 @@ HK_API bool hk_arena_owns(const hk_arena *arena, const void *pointer);
 
 /* Bounds what the arena holds: lines of 1 KiB in use by its runs of small blocks, and its large blocks. It is rounded
  * down to whole lines and never overstepped, by any number of threads; what does not fit fails with HK_ERR_LIMIT. A
- * limit below what is held stops growth and takes nothing away. 0 means no limit. The memory of hakmem's own books
+ * limit below what is held stops growth and takes nothing away. 0 means no limit; less than one line is
+ * HK_ERR_INVALID_ARGUMENT. The memory of hakmem's own books
  * (about 6 %) does not count, nor does memory that C libraries take from elsewhere. */
 HK_API hk_status hk_arena_set_limit(hk_arena *arena, size_t limit_bytes);
 /* The limit in bytes as it was rounded, 0 for none or for a bad handle. */

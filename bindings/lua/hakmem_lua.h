@@ -36,17 +36,18 @@ extern "C" {
 HK_API void *hk_lua_alloc(void *arena, void *pointer, size_t old_size, size_t new_size);
 
 /* Makes an arena and an empty state in it, without libraries; the caller owns both until hk_lua_close. Unprotected
- * errors are written to standard error before Lua aborts, and warnings are off until warn("@on"), as with luaL_newstate.
- * `config` is taken as it is. NULL stands for an arena named "lua", without a limit, of one thread at a time, and of
- * alignment 8: no object of Lua needs more (its userdata is aligned to 8 on any allocator, by its header), and sizes of
- * 24, 40 and 56 bytes, which make up most of a state, get blocks without waste. A config of your own should say so too.
+ * errors are written to standard error before Lua aborts, and warnings are off until warn("@on"), as luaL_newstate has
+ * it. `config` is taken as it is. NULL stands for an arena named "lua", without a limit, of one thread at a time, and
+ * of alignment 8: no object of Lua needs more (its userdata is aligned to 8 on any allocator, by its header), and sizes
+ * of 24, 40 and 56 bytes, which make up most of a state, get blocks without waste. A config of your own should say so
+ * too.
  * NULL on failure, with the reason in hk_last_status(): that of hk_arena_create, or HK_ERR_LIMIT or HK_ERR_NO_MEMORY if
  * the state does not fit. Nothing is left behind then. */
 HK_API lua_State *hk_lua_newstate(const hk_arena_config *config);
 
 /* Ends a state of hk_lua_newstate, given by any of its threads: lua_close, with all its finalizers, and then
- * hk_arena_destroy. Every other block of the arena goes with it. A state with another allocator function is only closed;
- * NULL is ignored. */
+ * hk_arena_destroy. Every other block of the arena goes with it. A state with another allocator function is only
+ * closed; NULL is ignored. */
 HK_API void hk_lua_close(lua_State *L);
 
 /* The arena of a state, by any of its threads; NULL if its allocator function is not hk_lua_alloc. The arena still

@@ -1,5 +1,5 @@
 /* hakmem_lua_state: states that own their arena. No data of its own: the arena is found through lua_getallocf, and
- * what to do with warnings is in which function Lua has for them. Used under the state's own rule, one thread at a time. */
+ * what to do with warnings is in which function Lua has for them. Under the state's own rule, one thread at a time. */
 #include "hakmem_lua.h"
 
 #include <stdbool.h>

@@ -1,5 +1,5 @@
-/* hklua: a stand-alone Lua interpreter, all of whose state lives in one hakmem arena. Behaves as lua5.4 does, and adds a
- * limit of memory and statistics of it.
+/* hklua: a stand-alone Lua interpreter, all of whose state lives in one hakmem arena. Behaves as lua5.4 does, and adds
+ * a limit of memory and statistics of it.
  *
  *   hklua.c             from the command line to the exit status
  *   hklua_options.c     what the command line says

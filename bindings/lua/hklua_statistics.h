@@ -4,9 +4,9 @@
 
 #include <lua.h>
 
-/* A lua_CFunction; its one argument is the hklua_options as light userdata. Arranges for the figures of the state's arena
- * to be printed when the process ends by exit() or by a return from main, in success and failure, also when the script
- * calls os.exit. Once for each process, before anything else is made in the state.
+/* A lua_CFunction; its one argument is the hklua_options as light userdata. Arranges for the figures of the state's
+ * arena to be printed when the process ends by exit() or by a return from main, in success and failure, also when the
+ * script calls os.exit. Once for each process, before anything else is made in the state.
  *
  * They are taken when the state is being closed: its finalizers have run, none of its memory has been given back. If it
  * is not closed at all (os.exit without its second argument) they are taken at exit.

@@ -1,5 +1,5 @@
-/* Reads what `hklua --stats=json` printed from standard input: it must be one line with one JSON object, which has all the
- * totals, and whose rows add up to them. */
+/* Reads what `hklua --stats=json` printed from standard input: it must be one line with one JSON object, which has all
+ * the totals, and whose rows add up to them. */
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdio.h>

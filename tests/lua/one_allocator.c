@@ -1,4 +1,4 @@
-/* A C module for Lua that is linked to libhakmem.so. Loading it fails unless its hakmem is the one of the interpreter. */
+/* A C module for Lua that is linked to libhakmem.so. Loading it fails unless its hakmem is the interpreter's. */
 #include <hakmem.h>
 #include <lauxlib.h>
 
