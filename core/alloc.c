@@ -98,10 +98,17 @@ static hk_status alloc_small_aligned(hki_heap *heap, unsigned size_class, size_t
     return status;
 }
 
-static hk_status alloc_large(hki_arena *arena, size_t lines, size_t alignment, uintptr_t *granule, bool *clean) {
+static hk_status alloc_large(hki_arena *arena, hki_request request, uintptr_t *granule, bool *clean) {
+    size_t lines = hki_lines_of(request.size);
+    const hki_large_wanted wanted = {
+        .owner = (uintptr_t)arena | HKI_OWNER_IS_ARENA,
+        .lines = lines,
+        .alignment = request.alignment,
+        .grows = request.grows,
+    };
     if (!hki_quota_take(&arena->quota, lines))
         return HK_ERR_LIMIT;
-    *granule = hki_large_take(&arena->large, (uintptr_t)arena | HKI_OWNER_IS_ARENA, lines, alignment, clean);
+    *granule = hki_large_take(&arena->large, &wanted, clean);
     if (*granule != 0)
         return HK_OK;
     hki_quota_give(&arena->quota, lines);
@@ -117,7 +124,7 @@ static hk_status alloc_once(hki_arena *arena, hki_heap *heap, hki_request reques
     }
     size_t lines = hki_lines_of(request.size);
     if (lines > HKI_LINES_PER_UNIT || request.alignment > HKI_UNIT_SIZE)
-        return alloc_large(arena, lines, request.alignment, granule, clean);
+        return alloc_large(arena, request, granule, clean);
     hk_status status = HK_OK;
     size_t align_lines = hki_max(request.alignment >> HKI_LINE_SHIFT, 1);
     *granule = hki_heap_alloc_lines(heap, (unsigned)lines, (unsigned)align_lines, clean, &status);
@@ -277,7 +284,7 @@ static void *reallocate(hki_arena *arena, hki_target target, const hki_block *bl
     if (granule != 0)
         return hki_granule_address(granule);
     hk_status before = hki_last_status;
-    void *copy = hki_alloc(arena, (hki_request){.size = size, .alignment = 1});
+    void *copy = hki_alloc(arena, (hki_request){.size = size, .alignment = 1, .grows = size > block->size});
     if (copy == NULL && size <= block->size) {
         hki_last_status = before; /* a shrink does not fail */
         return hki_granule_address(shrink_in_place(arena, block, size));

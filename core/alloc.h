@@ -16,6 +16,7 @@ typedef struct hki_request {
     size_t size;
     size_t alignment; /* a power of two; 1 for the arena's own */
     bool zero;
+    bool grows; /* a block that has grown: it may grow again */
 } hki_request;
 
 /* The block that a caller means, and how it came to be meant; `function` is for reports. */

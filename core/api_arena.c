@@ -95,7 +95,7 @@ void *hk_arena_alloc(hk_arena *handle, size_t size) {
         if (HKI_LIKELY(granule != 0))
             return hki_granule_address(granule);
     }
-    return alloc_slow("hk_arena_alloc", handle, (hki_request){size, 1, false});
+    return alloc_slow("hk_arena_alloc", handle, (hki_request){.size = size, .alignment = 1});
 }
 
 void *hk_arena_calloc(hk_arena *handle, size_t count, size_t size) {
@@ -104,11 +104,11 @@ void *hk_arena_calloc(hk_arena *handle, size_t count, size_t size) {
         hki_fail(HK_ERR_INVALID_ARGUMENT);
         return NULL;
     }
-    return alloc_slow("hk_arena_calloc", handle, (hki_request){bytes, 1, true});
+    return alloc_slow("hk_arena_calloc", handle, (hki_request){.size = bytes, .alignment = 1, .zero = true});
 }
 
 void *hk_arena_aligned_alloc(hk_arena *handle, size_t alignment, size_t size) {
-    return alloc_slow("hk_arena_aligned_alloc", handle, (hki_request){size, alignment, false});
+    return alloc_slow("hk_arena_aligned_alloc", handle, (hki_request){.size = size, .alignment = alignment});
 }
 
 hk_status hk_arena_free(hk_arena *handle, void *pointer) {

@@ -39,7 +39,7 @@ static hki_arena *process_arena(void) {
 
 static HKI_SLOW void *alloc_slow(size_t size, size_t alignment, bool zero) {
     hki_arena *arena = process_arena();
-    return arena == NULL ? NULL : hki_alloc(arena, (hki_request){size, alignment, zero});
+    return arena == NULL ? NULL : hki_alloc(arena, (hki_request){.size = size, .alignment = alignment, .zero = zero});
 }
 
 static HKI_SLOW hk_status free_slow(const char *function, void *pointer, size_t size) {

@@ -90,8 +90,9 @@ static void unit_list_remove(hki_heap *heap, uint32_t number) {
 /* A new unit at the head of `room`. */
 static bool add_unit(hki_heap *heap) {
     bool clean;
+    const hki_units_wanted wanted = {.count = 1, .alignment = 1, .owner = (uintptr_t)heap, .kind = HKI_UNIT_RUNS};
     hki_lock_acquire(&hki_pool_lock);
-    uint32_t number = hki_units_take(1, 1, (uintptr_t)heap, HKI_UNIT_RUNS, &clean);
+    uint32_t number = hki_units_take(&wanted, &clean);
     hki_lock_release(&hki_pool_lock);
     if (number == 0)
         return false;

@@ -93,19 +93,28 @@ static uintptr_t make_live(hki_large_list *list, uint32_t number, size_t lines) 
     return hki_unit_granule(number);
 }
 
-uintptr_t hki_large_take(hki_large_list *list, uintptr_t owner, size_t lines, size_t alignment, bool *clean) {
+static uint32_t take_units(const hki_large_wanted *wanted, bool *clean) {
+    size_t count = units_of(wanted->lines);
+    return hki_units_take(&(hki_units_wanted){.count = count,
+                                              .alignment = hki_max(wanted->alignment >> HKI_UNIT_SHIFT, 1),
+                                              .room = wanted->grows ? 2 * count : count,
+                                              .owner = wanted->owner,
+                                              .kind = HKI_UNIT_LARGE},
+                          clean);
+}
+
+uintptr_t hki_large_take(hki_large_list *list, const hki_large_wanted *wanted, bool *clean) {
     uintptr_t granule = 0;
     uint32_t number;
     hki_lock_acquire(&hki_pool_lock);
-    if (lines > LINES_PER_SEGMENT || alignment > HKI_SEGMENT_SIZE) {
-        number = take_huge(owner, lines, alignment);
+    if (wanted->lines > LINES_PER_SEGMENT || wanted->alignment > HKI_SEGMENT_SIZE) {
+        number = take_huge(wanted->owner, wanted->lines, wanted->alignment);
         *clean = true;
     } else {
-        size_t align_units = hki_max(alignment >> HKI_UNIT_SHIFT, 1);
-        number = hki_units_take(units_of(lines), align_units, owner, HKI_UNIT_LARGE, clean);
+        number = take_units(wanted, clean);
     }
     if (number != 0)
-        granule = make_live(list, number, lines);
+        granule = make_live(list, number, wanted->lines);
     hki_lock_release(&hki_pool_lock);
     return granule;
 }
@@ -154,7 +163,7 @@ static bool resize_units(hki_unit *unit, size_t lines) {
     uint32_t number = hki_unit_number(unit);
     size_t now = units_of(length_of(unit)), wanted = units_of(lines);
     if (wanted > now)
-        return hki_units_extend(number, now, wanted - now);
+        return wanted <= HKI_UNITS_PER_SEGMENT && hki_units_extend(number, now, wanted - now);
     if (wanted < now)
         hki_units_give(number + (uint32_t)wanted, now - wanted);
     return true;
@@ -204,9 +213,19 @@ static hki_unit *resize_huge(hki_large_list *list, hki_unit *unit, size_t lines)
     return unit;
 }
 
+/* A block that has its segment for itself can outgrow it. */
+static void make_huge(hki_large_list *list, hki_unit *unit) {
+    uncount(list, unit);
+    if (hki_units_make_huge(hki_unit_number(unit), units_of(length_of(unit))))
+        unit->moved = false;
+    count(list, unit);
+}
+
 uintptr_t hki_large_resize(hki_large_list *list, uintptr_t granule, size_t lines) {
     hki_unit *unit = hki_granule_unit(granule);
     hki_lock_acquire(&hki_pool_lock);
+    if (lines > LINES_PER_SEGMENT && !is_huge(unit))
+        make_huge(list, unit);
     if (is_huge(unit))
         unit = resize_huge(list, unit, lines);
     else if (!resize_units(unit, lines))

@@ -15,9 +15,15 @@ typedef struct hki_large_list {
     _Atomic size_t units;
 } hki_large_list;
 
-/* A live block of `lines` lines at a multiple of `alignment` bytes, a power of two of at least a unit or less. `owner` is
- * what its unit says. Returns its granule, 0 if the OS refuses. *clean tells whether it reads as zeros. */
-uintptr_t hki_large_take(hki_large_list *list, uintptr_t owner, size_t lines, size_t alignment, bool *clean);
+typedef struct hki_large_wanted {
+    uintptr_t owner; /* what the block's unit will say */
+    size_t lines;
+    size_t alignment; /* of the address; a power of two */
+    bool grows;       /* the block has grown and is likely to grow again: place it where it can */
+} hki_large_wanted;
+
+/* A live block. Returns its granule, 0 if the OS refuses. *clean tells whether it reads as zeros. */
+uintptr_t hki_large_take(hki_large_list *list, const hki_large_wanted *wanted, bool *clean);
 /* Frees a block. Returns its lines; 0 if it is not live (any more). */
 size_t hki_large_give(hki_large_list *list, uintptr_t granule);
 /* Makes a block longer or shorter without copying. Returns its granule, another one if it has moved, or 0 if that is not

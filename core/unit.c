@@ -5,9 +5,8 @@
 #include "os.h"
 
 enum {
-    DIRTY_UNITS_MIN = 256,        /* free units that keep their pages, whatever is in use: 16 MiB */
-    DIRTY_SHARE_OF_USED = 8,      /* and one for each so many units in use */
-    SEGMENTS_TRIED = 64,          /* how many are searched for units in a row before a new one is taken */
+    DIRTY_UNITS_MIN = 128, /* free units that keep their pages, besides as many as are in use: 8 MiB */
+    SEGMENTS_TRIED = 64,   /* how many are searched for units in a row before a new one is taken */
     ALL_UNITS = HKI_UNITS_PER_SEGMENT,
 };
 
@@ -48,12 +47,6 @@ static bool add_segment(void) {
     return true;
 }
 
-/* Where `count` free units in a row begin in a segment; -1 if nowhere. Units with pages come first. */
-static int find_units(const hki_segment *segment, unsigned count, unsigned alignment) {
-    int dirty = hki_find_row(segment->free_units & ~segment->clean_units, count, alignment);
-    return dirty >= 0 ? dirty : hki_find_row(segment->free_units, count, alignment);
-}
-
 /* Marks the units [first, first + count) of a segment as used. Returns whether they were all clean. */
 static bool use_units(uint32_t number, unsigned first, unsigned count) {
     hki_segment *segment = segment_at(number);
@@ -81,28 +74,48 @@ static void set_tails(uint32_t head, size_t from, size_t count) {
     }
 }
 
-uint32_t hki_units_take(size_t count, size_t alignment, uintptr_t owner, hki_unit_kind kind, bool *clean) {
-    HKI_ASSERT(hki_lock_is_held(&hki_pool_lock));
-    HKI_ASSERT(count <= ALL_UNITS && alignment <= ALL_UNITS);
-    int tried = 0;
+typedef struct place {
+    uint32_t segment; /* 0: nowhere */
+    int first;
+} place;
+
+static place find_row(size_t count, size_t alignment, bool dirty) {
     uint32_t number = first_segment;
-    int first = -1;
-    while (number != 0 && tried++ < SEGMENTS_TRIED) {
-        first = find_units(segment_at(number), (unsigned)count, (unsigned)alignment);
+    for (int tried = 0; number != 0 && tried < SEGMENTS_TRIED; tried++) {
+        const hki_segment *segment = segment_at(number);
+        uint64_t units = segment->free_units & ~(dirty ? segment->clean_units : 0);
+        int first = hki_find_row(units, (unsigned)count, (unsigned)alignment);
         if (first >= 0)
-            break;
-        number = segment_at(number)->next;
+            return (place){number, first};
+        number = segment->next;
     }
-    if (first < 0) {
-        if (!add_segment())
-            return 0;
-        number = first_segment;
-        first = 0;
-    }
-    *clean = use_units(number, (unsigned)first, (unsigned)count);
-    uint32_t unit = number * ALL_UNITS + (uint32_t)first;
-    set_owner(unit, owner, kind);
-    set_tails(unit, 1, count);
+    return (place){0, 0};
+}
+
+/* Units with pages come first, unless the block is to have room to grow. */
+static place find_units(const hki_units_wanted *wanted) {
+    place found = {0, 0};
+    if (wanted->room > wanted->count)
+        found = find_row(hki_min(wanted->room, ALL_UNITS), wanted->alignment, false);
+    else
+        found = find_row(wanted->count, wanted->alignment, true);
+    if (found.segment == 0)
+        found = find_row(wanted->count, wanted->alignment, false);
+    if (found.segment == 0 && add_segment())
+        found.segment = first_segment;
+    return found;
+}
+
+uint32_t hki_units_take(const hki_units_wanted *wanted, bool *clean) {
+    HKI_ASSERT(hki_lock_is_held(&hki_pool_lock));
+    HKI_ASSERT(wanted->count <= ALL_UNITS && wanted->alignment <= ALL_UNITS);
+    place found = find_units(wanted);
+    if (found.segment == 0)
+        return 0;
+    *clean = use_units(found.segment, (unsigned)found.first, (unsigned)wanted->count);
+    uint32_t unit = found.segment * ALL_UNITS + (uint32_t)found.first;
+    set_owner(unit, wanted->owner, wanted->kind);
+    set_tails(unit, 1, wanted->count);
     return unit;
 }
 
@@ -119,8 +132,27 @@ bool hki_units_extend(uint32_t first, size_t count, size_t more) {
     return true;
 }
 
+bool hki_units_make_huge(uint32_t first, size_t count) {
+    HKI_ASSERT(hki_lock_is_held(&hki_pool_lock));
+    uint32_t number = first / ALL_UNITS;
+    hki_segment *segment = segment_at(number);
+    uint64_t others = count == ALL_UNITS ? 0 : ~hki_bit_range(0, (unsigned)count);
+    if (first % ALL_UNITS != 0 || segment->free_units != others)
+        return false;
+    if (others != 0)
+        list_remove(number);
+    dirty_units -= hki_count_bits(others & ~segment->clean_units);
+    used_units -= count;
+    segment->free_units = segment->clean_units = 0;
+    for (uint32_t i = 1; i < ALL_UNITS; i++)
+        set_owner(first + i, 0, HKI_UNIT_FREE);
+    atomic_store_explicit(&hki_registry.units[first].kind, HKI_UNIT_HUGE, memory_order_relaxed);
+    atomic_store_explicit(&segment->state, HKI_SEGMENT_HUGE, memory_order_relaxed);
+    return true;
+}
+
 static size_t dirty_bound(void) {
-    return DIRTY_UNITS_MIN + used_units / DIRTY_SHARE_OF_USED;
+    return DIRTY_UNITS_MIN + used_units;
 }
 
 /* Unmaps a segment without a used unit, if the OS lets us. */
