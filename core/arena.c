@@ -13,7 +13,8 @@ enum {
 };
 
 /* Each class may have had a small stack before its full one; each stack has a word of 0 at its bottom. */
-#define FULL(size, ...) +((size) <= 1024 ? 128 : (size) <= 2048 ? 64 : (size) <= 4096 ? 32 : (size) <= 8192 ? 16 : 8) + 1
+#define FULL(size, ...)                                                                                                \
+    +((size) <= 1024 ? 128 : (size) <= 2048 ? 64 : (size) <= 4096 ? 32 : (size) <= 8192 ? 16 : 8) + 1
 #define FIRST(size, ...) +((size) <= 8192 ? 16 + 1 : 0)
 enum { STACK_SLOTS = HKI_SIZE_CLASSES(FULL, FULL) HKI_SIZE_CLASSES(FIRST, FIRST) };
 #undef FULL

@@ -46,6 +46,17 @@ HKI_INLINE hk_arena *hki_arena_handle(const hki_arena *arena) {
 /* The arena that the owner of a unit stands for; NULL for none. */
 hki_arena *hki_arena_of_owner(uintptr_t owner);
 
+/* The heap whose number is in a line's tag; NULL for 0. */
+HKI_INLINE hki_heap *hki_heap_of_tag(uint32_t tag) {
+    uint32_t number = (tag & ~HKI_TAG_REMOTE) >> HKI_TAG_SHIFT;
+    if (number == 0)
+        return NULL;
+    size_t offset = (size_t)((number - 1) / 2) << HKI_SLOT_SHIFT;
+    if (number % 2 == 0)
+        return (hki_heap *)(void *)(hki_heap_slots.base + offset);
+    return &((hki_arena *)(void *)(hki_arena_slots.base + offset))->heap;
+}
+
 /* Makes an arena of a valid configuration. NULL if the OS refuses or all slots are taken. */
 hki_arena *hki_arena_create(const hk_arena_config *config);
 /* Ends an arena; false if the handle is not that of a live arena but the default one. */

@@ -86,8 +86,8 @@ static bool find_in_segments(hki_block *block, uintptr_t granule) {
         find_large(block, granule, number * HKI_UNITS_PER_SEGMENT, HK_POINTER_HUGE);
         return true;
     case HKI_SEGMENT_HUGE_TAIL:
-        find_large(block, granule,
-                   atomic_load_explicit(&segment->head, memory_order_relaxed) * HKI_UNITS_PER_SEGMENT, HK_POINTER_HUGE);
+        find_large(block, granule, atomic_load_explicit(&segment->head, memory_order_relaxed) * HKI_UNITS_PER_SEGMENT,
+                   HK_POINTER_HUGE);
         return true;
     case HKI_SEGMENT_UNUSED:
     case HKI_SEGMENT_LOST:

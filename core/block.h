@@ -9,12 +9,12 @@
 typedef struct hki_block {
     hk_pointer_kind kind;
     hk_block_state state;
-    hk_status status; /* HK_OK if the address is the start of a live block; else which misuse it would be to free it */
-    uintptr_t owner;  /* a heap, or an arena + HKI_OWNER_IS_ARENA; 0 if nobody's */
+    hk_status status;  /* HK_OK if the address is the start of a live block; else which misuse it would be to free it */
+    uintptr_t owner;   /* a heap, or an arena + HKI_OWNER_IS_ARENA; 0 if nobody's */
     uintptr_t granule; /* of the block's start; 0 if there is no block */
-    size_t size;      /* usable bytes; 0 if there is no block */
+    size_t size;       /* usable bytes; 0 if there is no block */
     unsigned size_class; /* HKI_CLASS_LARGE for all that is not SMALL */
-    bool any_size;    /* sized calls may say any size that fits */
+    bool any_size;       /* sized calls may say any size that fits */
 } hki_block;
 
 hki_block hki_block_find(const void *pointer);

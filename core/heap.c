@@ -1,5 +1,5 @@
 /* heap: see heap.h. */
-#include "heap.h"
+#include "heap_lines.h"
 
 #include "lock.h"
 #include "os.h"
@@ -7,11 +7,7 @@
 
 #include <string.h>
 
-enum {
-    FIRST_STACK_SLOTS = 16, /* of a class that is not known to grow */
-    UNITS_TRIED = 16,       /* how many units are searched for free lines before a new one is taken */
-};
-#define ALL_LINES (~UINT64_C(0))
+enum { FIRST_STACK_SLOTS = 16 }; /* of a class that is not known to grow */
 
 uintptr_t hki_no_blocks[1];
 
@@ -21,16 +17,6 @@ hki_heap hki_empty_heap = {
     .tag = UINT32_MAX << HKI_TAG_SHIFT,
     .class_table = hki_class_table_16,
 };
-
-/* Counts that others read: only the owner writes, so a load and a store are enough. */
-static void count_add(_Atomic uint32_t *count, uint32_t n) {
-    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
-static void count_sub(_Atomic uint32_t *count, uint32_t n) {
-    HKI_ASSERT(atomic_load_explicit(count, memory_order_relaxed) >= n);
-    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) - n, memory_order_relaxed);
-}
 
 static void empty_stacks(hki_heap *heap) {
     for (unsigned size_class = 0; size_class <= HKI_CLASSES; size_class++) {
@@ -49,163 +35,6 @@ void hki_heap_init(hki_heap *heap, uint32_t number, const uint8_t *class_table, 
     heap->quota = quota;
     heap->storage = storage;
     heap->storage_end = storage_end;
-}
-
-/* ---- units ---- */
-
-static hki_unit *unit_at(uint32_t number) {
-    return &hki_registry.units[number];
-}
-
-static uint64_t free_lines_of(const hki_unit *unit) {
-    return atomic_load_explicit(&unit->free_lines, memory_order_relaxed);
-}
-
-static void set_free_lines(hki_unit *unit, uint64_t lines) {
-    atomic_store_explicit(&unit->free_lines, lines, memory_order_relaxed);
-}
-
-static void unit_list_add(hki_heap *heap, uint32_t number) {
-    hki_unit *unit = unit_at(number);
-    unit->has_room = free_lines_of(unit) != 0;
-    uint32_t *first = unit->has_room ? &heap->room : &heap->full;
-    unit->previous = 0;
-    unit->next = *first;
-    if (*first != 0)
-        unit_at(*first)->previous = number;
-    *first = number;
-}
-
-static void unit_list_remove(hki_heap *heap, uint32_t number) {
-    hki_unit *unit = unit_at(number);
-    uint32_t *first = unit->has_room ? &heap->room : &heap->full;
-    if (unit->previous != 0)
-        unit_at(unit->previous)->next = unit->next;
-    else
-        *first = unit->next;
-    if (unit->next != 0)
-        unit_at(unit->next)->previous = unit->previous;
-}
-
-/* A new unit at the head of `room`. */
-static bool add_unit(hki_heap *heap) {
-    bool clean;
-    const hki_units_wanted wanted = {.count = 1, .alignment = 1, .owner = (uintptr_t)heap, .kind = HKI_UNIT_RUNS};
-    hki_lock_acquire(&hki_pool_lock);
-    uint32_t number = hki_units_take(&wanted, &clean);
-    hki_lock_release(&hki_pool_lock);
-    if (number == 0)
-        return false;
-    hki_unit *unit = unit_at(number);
-    set_free_lines(unit, ALL_LINES);
-    unit->clean_lines = clean ? ALL_LINES : 0;
-    atomic_store_explicit(&unit->run_starts, 0, memory_order_relaxed);
-    unit_list_add(heap, number);
-    count_add(&heap->units, 1);
-    return true;
-}
-
-/* Gives a unit without runs back to the pool, unless a notice of a remote free is on its way to it. The store and the
- * load pair with the fetch_or and the load in notify(): one of the two sides sees the other. */
-static void give_unit(hki_heap *heap, uint32_t number) {
-    hki_unit *unit = unit_at(number);
-    hki_lock_acquire(&hki_pool_lock);
-    atomic_store_explicit(&unit->owner, 0, memory_order_seq_cst);
-    bool noticed = atomic_load_explicit(&unit->remote_lines, memory_order_seq_cst) != 0;
-    if (noticed) {
-        atomic_store_explicit(&unit->owner, (uintptr_t)heap, memory_order_seq_cst);
-    } else {
-        unit_list_remove(heap, number);
-        hki_units_give(number, 1);
-        count_sub(&heap->units, 1);
-    }
-    hki_lock_release(&hki_pool_lock);
-}
-
-/* What becomes of a unit whose lines are all free: one is kept, so that a heap on the edge does not go to and fro. */
-static void unit_is_empty(hki_heap *heap, uint32_t number) {
-    if (number == heap->spare || atomic_load_explicit(&unit_at(number)->collecting, memory_order_relaxed))
-        return;
-    if (heap->spare == 0)
-        heap->spare = number;
-    else
-        give_unit(heap, number);
-}
-
-/* ---- lines ---- */
-
-static uint32_t find_lines(const hki_heap *heap, unsigned lines, unsigned alignment) {
-    uint32_t number = heap->room;
-    for (int tried = 0; number != 0 && tried < UNITS_TRIED; tried++) {
-        int first = hki_find_row(free_lines_of(unit_at(number)), lines, alignment);
-        if (first >= 0)
-            return number * HKI_LINES_PER_UNIT + (uint32_t)first;
-        number = unit_at(number)->next;
-    }
-    return 0;
-}
-
-/* Marks free lines as used. Returns whether they all read as zeros. */
-static bool use_lines(hki_heap *heap, uint32_t first_line, unsigned lines) {
-    hki_unit *unit = hki_line_unit(first_line);
-    uint32_t number = hki_unit_number(unit);
-    uint64_t mask = hki_run_mask(first_line, lines);
-    uint64_t rest = free_lines_of(unit) & ~mask;
-    bool clean = (unit->clean_lines & mask) == mask;
-    unit->clean_lines &= ~mask;
-    if (number == heap->spare)
-        heap->spare = 0;
-    if (rest == 0) {
-        unit_list_remove(heap, number);
-        set_free_lines(unit, 0);
-        unit_list_add(heap, number);
-    } else {
-        set_free_lines(unit, rest);
-    }
-    return clean;
-}
-
-/* Gives lines back. Their unit goes to the head of `room`, where the next run looks first. */
-static void give_lines(hki_heap *heap, uint32_t first_line, unsigned lines) {
-    hki_unit *unit = hki_line_unit(first_line);
-    uint32_t number = hki_unit_number(unit);
-    HKI_ASSERT((free_lines_of(unit) & hki_run_mask(first_line, lines)) == 0);
-    unit_list_remove(heap, number);
-    set_free_lines(unit, free_lines_of(unit) | hki_run_mask(first_line, lines));
-    unit_list_add(heap, number);
-    hki_quota_give(heap->quota, lines);
-    if (free_lines_of(unit) == ALL_LINES)
-        unit_is_empty(heap, number);
-}
-
-/* The first of `wanted` lines, which are charged to the quota and marked as used, or of only `enough` of them if that
- * spares a new unit or keeps the limit. *got tells which. 0 and *status if there are none. */
-static uint32_t take_lines(hki_heap *heap, unsigned wanted, unsigned enough, unsigned alignment, unsigned *got,
-                           bool *clean, hk_status *status) {
-    unsigned lines = wanted;
-    if (!hki_quota_take(heap->quota, lines)) {
-        lines = enough;
-        if (lines == wanted || !hki_quota_take(heap->quota, lines)) {
-            *status = HK_ERR_LIMIT;
-            return 0;
-        }
-    }
-    uint32_t first = find_lines(heap, lines, alignment);
-    if (first == 0 && enough < lines && (first = find_lines(heap, enough, alignment)) != 0) {
-        hki_quota_give(heap->quota, lines - enough);
-        lines = enough;
-    }
-    if (first == 0) {
-        if (!add_unit(heap)) {
-            hki_quota_give(heap->quota, lines);
-            *status = HK_ERR_NO_MEMORY;
-            return 0;
-        }
-        first = heap->room * HKI_LINES_PER_UNIT;
-    }
-    *clean = use_lines(heap, first, lines);
-    *got = lines;
-    return first;
 }
 
 /* ---- runs ---- */
@@ -231,9 +60,9 @@ static void run_list_remove(hki_heap *heap, uint32_t first_line, unsigned size_c
 }
 
 static void count_run(hki_class_books *books, const hki_run *run) {
-    count_add(&books->blocks, run->blocks);
-    count_add(&books->parked, run->parked);
-    count_add(&books->lines, hki_run_lines(run));
+    hki_count_add(&books->blocks, run->blocks);
+    hki_count_add(&books->parked, run->parked);
+    hki_count_add(&books->lines, hki_run_lines(run));
 }
 
 static hk_status add_run(hki_heap *heap, unsigned size_class) {
@@ -242,7 +71,7 @@ static hk_status add_run(hki_heap *heap, unsigned size_class) {
     unsigned lines;
     bool clean;
     hk_status status;
-    uint32_t first = take_lines(heap, wanted, hki_classes[size_class].few_lines, 1, &lines, &clean, &status);
+    uint32_t first = hki_heap_take_lines(heap, wanted, hki_classes[size_class].few_lines, 1, &lines, &clean, &status);
     if (first == 0)
         return status;
     hki_run_create(first, lines, size_class, heap->tag);
@@ -258,11 +87,11 @@ static void remove_run(hki_heap *heap, uint32_t first_line, unsigned size_class)
     unsigned lines = hki_run_lines(run);
     if (size_class != HKI_CLASS_LARGE)
         run_list_remove(heap, first_line, size_class);
-    count_sub(&books->blocks, run->blocks);
-    count_sub(&books->parked, run->parked);
-    count_sub(&books->lines, lines);
+    hki_count_sub(&books->blocks, run->blocks);
+    hki_count_sub(&books->parked, run->parked);
+    hki_count_sub(&books->lines, lines);
     hki_run_remove(first_line);
-    give_lines(heap, first_line, lines);
+    hki_heap_give_lines(heap, first_line, lines);
 }
 
 /* A run that is all parked ends, unless it is the only one with free blocks of its class. */
@@ -271,7 +100,7 @@ static void park(hki_heap *heap, uintptr_t granule, unsigned size_class) {
     hki_run *run = hki_run_record(first_line);
     hki_class_books *books = &heap->books[size_class];
     hki_run_park(first_line, granule);
-    count_add(&books->parked, 1);
+    hki_count_add(&books->parked, 1);
     if (run->parked == 1)
         run_list_add(heap, first_line, size_class);
     bool is_only = books->parked_runs == first_line && run->next == 0;
@@ -333,7 +162,7 @@ static void unpark(hki_heap *heap, unsigned size_class) {
         if (hki_run_record(first_line)->parked == 0)
             run_list_remove(heap, first_line, size_class);
     }
-    count_sub(&books->parked, count);
+    hki_count_sub(&books->parked, count);
     set_stacked(heap, size_class, count);
 }
 
@@ -397,7 +226,7 @@ uintptr_t hki_heap_alloc_lines(hki_heap *heap, unsigned lines, unsigned alignmen
     unsigned got;
     if (atomic_load_explicit(&heap->pending, memory_order_relaxed) != 0)
         hki_heap_collect(heap);
-    uint32_t first = take_lines(heap, lines, lines, alignment, &got, clean, status);
+    uint32_t first = hki_heap_take_lines(heap, lines, lines, alignment, &got, clean, status);
     if (first == 0)
         return 0;
     hki_run_create_large(first, lines, heap->tag);
@@ -415,17 +244,17 @@ hk_status hki_heap_resize_lines(hki_heap *heap, uintptr_t granule, unsigned line
         if (first % HKI_LINES_PER_UNIT + lines > HKI_LINES_PER_UNIT)
             return HK_ERR_BUSY;
         uint64_t mask = hki_run_mask(first + now, more);
-        if ((free_lines_of(hki_line_unit(first)) & mask) != mask)
+        if ((hki_unit_free_lines(hki_line_unit(first)) & mask) != mask)
             return HK_ERR_BUSY;
         if (!hki_quota_take(heap->quota, more))
             return HK_ERR_LIMIT;
-        use_lines(heap, first + now, more);
-        count_add(&books->lines, more);
+        hki_heap_use_lines(heap, first + now, more);
+        hki_count_add(&books->lines, more);
         hki_run_resize_large(first, lines, heap->tag);
     } else if (lines < now) {
         hki_run_resize_large(first, lines, heap->tag);
-        count_sub(&books->lines, now - lines);
-        give_lines(heap, first + lines, now - lines);
+        hki_count_sub(&books->lines, now - lines);
+        hki_heap_give_lines(heap, first + lines, now - lines);
     }
     return HK_OK;
 }
@@ -435,7 +264,7 @@ hk_status hki_heap_resize_lines(hki_heap *heap, uintptr_t granule, unsigned line
 static void push_pending(hki_heap *heap, uint32_t number) {
     uint32_t first = atomic_load_explicit(&heap->pending, memory_order_relaxed);
     do {
-        unit_at(number)->pending_next = first;
+        hki_unit_at(number)->pending_next = first;
         /* release: pairs with the exchange in hki_heap_collect, which then reads pending_next */
     } while (!atomic_compare_exchange_weak_explicit(&heap->pending, &first, number, memory_order_release,
                                                     memory_order_relaxed));
@@ -510,7 +339,7 @@ static void collect_word(hki_heap *heap, size_t word) {
 }
 
 static void collect_unit(hki_heap *heap, uint32_t number) {
-    hki_unit *unit = unit_at(number);
+    hki_unit *unit = hki_unit_at(number);
     uint64_t lines = atomic_exchange_explicit(&unit->remote_lines, 0, memory_order_seq_cst);
     atomic_store_explicit(&unit->collecting, true, memory_order_seq_cst);
     for (; lines != 0; lines &= lines - 1) {
@@ -521,14 +350,14 @@ static void collect_unit(hki_heap *heap, uint32_t number) {
             collect_word(heap, line * HKI_WORDS_PER_LINE + i);
     }
     atomic_store_explicit(&unit->collecting, false, memory_order_seq_cst);
-    if (free_lines_of(unit) == ALL_LINES)
-        unit_is_empty(heap, number);
+    if (hki_unit_free_lines(unit) == HKI_ALL_LINES)
+        hki_heap_unit_is_empty(heap, number);
 }
 
 void hki_heap_collect(hki_heap *heap) {
     uint32_t number = atomic_exchange_explicit(&heap->pending, 0, memory_order_acquire);
     while (number != 0) {
-        uint32_t next = unit_at(number)->pending_next; /* before others may push the unit again */
+        uint32_t next = hki_unit_at(number)->pending_next; /* before others may push the unit again */
         collect_unit(heap, number);
         number = next;
     }
@@ -555,12 +384,12 @@ void hki_heap_reclaim(hki_heap *heap) {
     uint32_t spare = heap->spare;
     heap->spare = 0;
     if (spare != 0)
-        give_unit(heap, spare);
+        hki_heap_give_unit(heap, spare);
 }
 
 /* Clears what is known of a unit's blocks. Returns the lines that were in use. */
 static unsigned clear_unit(hki_unit *unit) {
-    uint64_t used = ~free_lines_of(unit);
+    uint64_t used = ~hki_unit_free_lines(unit);
     size_t first_line = (size_t)hki_unit_number(unit) * HKI_LINES_PER_UNIT;
     for (uint64_t lines = used; lines != 0; lines &= lines - 1) {
         size_t word = (first_line + hki_lowest_bit(lines)) * HKI_WORDS_PER_LINE;
@@ -578,8 +407,8 @@ static unsigned clear_unit(hki_unit *unit) {
 static size_t clear_list(uint32_t number) {
     size_t lines = 0;
     while (number != 0) {
-        uint32_t next = unit_at(number)->next;
-        lines += clear_unit(unit_at(number));
+        uint32_t next = hki_unit_at(number)->next;
+        lines += clear_unit(hki_unit_at(number));
         hki_units_give(number, 1);
         number = next;
     }

@@ -37,10 +37,10 @@ typedef struct hki_heap {
     const uint8_t *class_table;
     _Atomic(struct hki_arena *) arena; /* NULL once the arena was destroyed */
     hki_quota *quota;
-    _Atomic uint32_t pending; /* units with remote frees: a stack that others push and the owner takes whole */
-    _Atomic uint32_t units;   /* how many the heap owns */
-    uint32_t room, full;      /* lists of units */
-    uint32_t spare;           /* one unit without runs that is kept; 0: none */
+    _Atomic uint32_t pending;         /* units with remote frees: a stack that others push and the owner takes whole */
+    _Atomic uint32_t units;           /* how many the heap owns */
+    uint32_t room, full;              /* lists of units */
+    uint32_t spare;                   /* one unit without runs that is kept; 0: none */
     uintptr_t *storage, *storage_end; /* room for stacks */
     hki_class_books books[HKI_CLASSES + 1];
 

@@ -205,7 +205,7 @@ static hki_unit *resize_huge(hki_large_list *list, hki_unit *unit, size_t lines)
     size_t now = segments_of(length_of(unit)), wanted = segments_of(lines);
     if (wanted > now)
         return !unit->moved && hki_segments_extend(segment, now, wanted - now) ? unit
-                                                                              : move_huge(list, unit, now, wanted);
+                                                                               : move_huge(list, unit, now, wanted);
     if (wanted < now)
         give_segments(segment + (uint32_t)wanted, now - wanted);
     if (lines < length_of(unit))

@@ -20,11 +20,11 @@ typedef struct hki_lock {
     hki_rank rank;
 } hki_lock;
 
-#define HKI_LOCK_INIT(rank) {PTHREAD_MUTEX_INITIALIZER, rank}
+#define HKI_LOCK_INIT(rank)                                                                                            \
+    { PTHREAD_MUTEX_INITIALIZER, rank }
 
 extern hki_lock hki_arenas_lock;
 extern hki_lock hki_pool_lock;
-
 
 void hki_lock_acquire(hki_lock *lock);
 void hki_lock_release(hki_lock *lock);

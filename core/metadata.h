@@ -45,10 +45,10 @@ typedef struct hki_unit {
         _Atomic uint32_t lines; /* LARGE, HUGE: length of the block */
         _Atomic uint32_t head;  /* LARGE_TAIL: the unit where the block starts */
     };
-    _Atomic uint8_t kind; /* hki_unit_kind */
+    _Atomic uint8_t kind;    /* hki_unit_kind */
     _Atomic bool collecting; /* RUNS: its heap is taking in remote frees */
-    bool has_room;        /* RUNS: on the heap's list of units with free lines, not on that of full ones */
-    bool moved;           /* HUGE: the mapping has been moved by mremap */
+    bool has_room;           /* RUNS: on the heap's list of units with free lines, not on that of full ones */
+    bool moved;              /* HUGE: the mapping has been moved by mremap */
 } hki_unit;
 _Static_assert(sizeof(hki_unit) == 64, "a unit's metadata is one cache line");
 _Static_assert(sizeof(hki_run) == 16, "a run's record is 1/64 of its first line");

@@ -12,8 +12,8 @@ hki_slots hki_heap_slots;
 enum {
     LARGEST_WINDOW_SHIFT = 40,
     SMALLEST_WINDOW_SHIFT = 27,
-    GUARD_SIZE = 1 << 20,        /* around each table: no overrun of a table is silent */
-    SEGMENTS_PER_COMMIT = 16,    /* tables are made writable for so many segments at a time */
+    GUARD_SIZE = 1 << 20,     /* around each table: no overrun of a table is silent */
+    SEGMENTS_PER_COMMIT = 16, /* tables are made writable for so many segments at a time */
 };
 
 /* A table and how many of its bytes belong to one segment. */
@@ -34,10 +34,10 @@ static table tables[TABLES] = {
     [TABLE_SEGMENTS] = {NULL, sizeof(hki_segment)},
 };
 
-static size_t segment_count;         /* of the window */
-static size_t writable;              /* tables are writable for the segments [0, writable) */
-static bool window_is_reserved;      /* else segments are mapped where nothing else is */
-static uint32_t lowest_unused = 1;   /* no segment below is HKI_SEGMENT_UNUSED */
+static size_t segment_count;       /* of the window */
+static size_t writable;            /* tables are writable for the segments [0, writable) */
+static bool window_is_reserved;    /* else segments are mapped where nothing else is */
+static uint32_t lowest_unused = 1; /* no segment below is HKI_SEGMENT_UNUSED */
 static _Atomic uint32_t segments_end = 1;
 
 static size_t round_to_page(size_t size) {

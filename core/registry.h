@@ -13,8 +13,8 @@
 #include "metadata.h"
 
 typedef struct hki_registry_tables {
-    uintptr_t base;            /* of the window; a multiple of the segment size */
-    _Atomic uintptr_t granules; /* of the window; 0 before the start. Stored last, pairs with hki_granule_find */
+    uintptr_t base;              /* of the window; a multiple of the segment size */
+    _Atomic uintptr_t granules;  /* of the window; 0 before the start. Stored last, pairs with hki_granule_find */
     _Atomic uint64_t *live;      /* a word for 64 granules: where a live block starts */
     _Atomic uint32_t *line_tags; /* whose run a line belongs to, and its class: see HKI_TAG_SHIFT */
     _Atomic uint64_t *remote;    /* where a live block starts that another thread has freed */

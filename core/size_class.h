@@ -12,7 +12,7 @@ enum {
 #define CLASS(size, ...) HKI_CLASS_##size,
     HKI_SIZE_CLASSES(CLASS, CLASS)
 #undef CLASS
-    HKI_CLASSES,
+        HKI_CLASSES,
     HKI_CLASS_LARGE = HKI_CLASSES, /* a run of one block, of whole lines, in a unit of a heap */
     HKI_SMALL_MAX = 16384,
     HKI_RUN_LINES_MAX = 32,

@@ -8,13 +8,13 @@ local LAYERS = {
     {"base", "tables"},
     {"os", "os_linux", "lock"},
     {"report", "options"},
-    {"registry", "metadata", "quota", "segment"},
+    {"registry", "metadata", "quota"},
     {"size_class", "unit", "run", "large", "block"},
-    {"heap"},
+    {"heap", "heap_lines"},
     {"arena", "rewind", "statistics", "check"},
     {"thread"},
     {"alloc"},
-    {"api", "api_process", "api_arena", "api_status", "api_pointer"},
+    {"api_process", "api_arena"},
 }
 
 local MAX_FUNCTION_LINES = 60

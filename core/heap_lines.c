@@ -1,0 +1,150 @@
+/* heap_lines: see heap_lines.h. */
+#include "heap_lines.h"
+
+#include "lock.h"
+#include "unit.h"
+
+enum { UNITS_TRIED = 16 }; /* how many units are searched for free lines before a new one is taken */
+
+/* ---- units ---- */
+
+static void set_free_lines(hki_unit *unit, uint64_t lines) {
+    atomic_store_explicit(&unit->free_lines, lines, memory_order_relaxed);
+}
+
+static void unit_list_add(hki_heap *heap, uint32_t number) {
+    hki_unit *unit = hki_unit_at(number);
+    unit->has_room = hki_unit_free_lines(unit) != 0;
+    uint32_t *first = unit->has_room ? &heap->room : &heap->full;
+    unit->previous = 0;
+    unit->next = *first;
+    if (*first != 0)
+        hki_unit_at(*first)->previous = number;
+    *first = number;
+}
+
+static void unit_list_remove(hki_heap *heap, uint32_t number) {
+    hki_unit *unit = hki_unit_at(number);
+    uint32_t *first = unit->has_room ? &heap->room : &heap->full;
+    if (unit->previous != 0)
+        hki_unit_at(unit->previous)->next = unit->next;
+    else
+        *first = unit->next;
+    if (unit->next != 0)
+        hki_unit_at(unit->next)->previous = unit->previous;
+}
+
+/* A new unit at the head of `room`. */
+static bool add_unit(hki_heap *heap) {
+    bool clean;
+    const hki_units_wanted wanted = {.count = 1, .alignment = 1, .owner = (uintptr_t)heap, .kind = HKI_UNIT_RUNS};
+    hki_lock_acquire(&hki_pool_lock);
+    uint32_t number = hki_units_take(&wanted, &clean);
+    hki_lock_release(&hki_pool_lock);
+    if (number == 0)
+        return false;
+    hki_unit *unit = hki_unit_at(number);
+    set_free_lines(unit, HKI_ALL_LINES);
+    unit->clean_lines = clean ? HKI_ALL_LINES : 0;
+    atomic_store_explicit(&unit->run_starts, 0, memory_order_relaxed);
+    unit_list_add(heap, number);
+    hki_count_add(&heap->units, 1);
+    return true;
+}
+
+/* The store and the load pair with the fetch_or and the load in notify(): one of the two sides sees the other. */
+void hki_heap_give_unit(hki_heap *heap, uint32_t number) {
+    hki_unit *unit = hki_unit_at(number);
+    hki_lock_acquire(&hki_pool_lock);
+    atomic_store_explicit(&unit->owner, 0, memory_order_seq_cst);
+    bool noticed = atomic_load_explicit(&unit->remote_lines, memory_order_seq_cst) != 0;
+    if (noticed) {
+        atomic_store_explicit(&unit->owner, (uintptr_t)heap, memory_order_seq_cst);
+    } else {
+        unit_list_remove(heap, number);
+        hki_units_give(number, 1);
+        hki_count_sub(&heap->units, 1);
+    }
+    hki_lock_release(&hki_pool_lock);
+}
+
+void hki_heap_unit_is_empty(hki_heap *heap, uint32_t number) {
+    if (number == heap->spare || atomic_load_explicit(&hki_unit_at(number)->collecting, memory_order_relaxed))
+        return;
+    if (heap->spare == 0)
+        heap->spare = number;
+    else
+        hki_heap_give_unit(heap, number);
+}
+
+/* ---- lines ---- */
+
+static uint32_t find_lines(const hki_heap *heap, unsigned lines, unsigned alignment) {
+    uint32_t number = heap->room;
+    for (int tried = 0; number != 0 && tried < UNITS_TRIED; tried++) {
+        int first = hki_find_row(hki_unit_free_lines(hki_unit_at(number)), lines, alignment);
+        if (first >= 0)
+            return number * HKI_LINES_PER_UNIT + (uint32_t)first;
+        number = hki_unit_at(number)->next;
+    }
+    return 0;
+}
+
+bool hki_heap_use_lines(hki_heap *heap, uint32_t first_line, unsigned lines) {
+    hki_unit *unit = hki_line_unit(first_line);
+    uint32_t number = hki_unit_number(unit);
+    uint64_t mask = hki_run_mask(first_line, lines);
+    uint64_t rest = hki_unit_free_lines(unit) & ~mask;
+    bool clean = (unit->clean_lines & mask) == mask;
+    unit->clean_lines &= ~mask;
+    if (number == heap->spare)
+        heap->spare = 0;
+    if (rest == 0) {
+        unit_list_remove(heap, number);
+        set_free_lines(unit, 0);
+        unit_list_add(heap, number);
+    } else {
+        set_free_lines(unit, rest);
+    }
+    return clean;
+}
+
+void hki_heap_give_lines(hki_heap *heap, uint32_t first_line, unsigned lines) {
+    hki_unit *unit = hki_line_unit(first_line);
+    uint32_t number = hki_unit_number(unit);
+    HKI_ASSERT((hki_unit_free_lines(unit) & hki_run_mask(first_line, lines)) == 0);
+    unit_list_remove(heap, number);
+    set_free_lines(unit, hki_unit_free_lines(unit) | hki_run_mask(first_line, lines));
+    unit_list_add(heap, number);
+    hki_quota_give(heap->quota, lines);
+    if (hki_unit_free_lines(unit) == HKI_ALL_LINES)
+        hki_heap_unit_is_empty(heap, number);
+}
+
+uint32_t hki_heap_take_lines(hki_heap *heap, unsigned wanted, unsigned enough, unsigned alignment, unsigned *got,
+                             bool *clean, hk_status *status) {
+    unsigned lines = wanted;
+    if (!hki_quota_take(heap->quota, lines)) {
+        lines = enough;
+        if (lines == wanted || !hki_quota_take(heap->quota, lines)) {
+            *status = HK_ERR_LIMIT;
+            return 0;
+        }
+    }
+    uint32_t first = find_lines(heap, lines, alignment);
+    if (first == 0 && enough < lines && (first = find_lines(heap, enough, alignment)) != 0) {
+        hki_quota_give(heap->quota, lines - enough);
+        lines = enough;
+    }
+    if (first == 0) {
+        if (!add_unit(heap)) {
+            hki_quota_give(heap->quota, lines);
+            *status = HK_ERR_NO_MEMORY;
+            return 0;
+        }
+        first = heap->room * HKI_LINES_PER_UNIT;
+    }
+    *clean = hki_heap_use_lines(heap, first, lines);
+    *got = lines;
+    return first;
+}

@@ -1,0 +1,43 @@
+/* heap_lines: the units of a heap, and which of their lines are free. For heap.c alone; the heap's owner is inside.
+ *
+ * Invariants: a unit with free lines is on the list `room`, the last one that changed first, others are on `full`; one
+ * unit at most that has no runs is kept, the `spare`; every line in use is charged to the quota. */
+#ifndef HKI_HEAP_LINES_H
+#define HKI_HEAP_LINES_H
+
+#include "heap.h"
+
+#define HKI_ALL_LINES (~UINT64_C(0))
+
+HKI_INLINE hki_unit *hki_unit_at(uint32_t number) {
+    return &hki_registry.units[number];
+}
+
+HKI_INLINE uint64_t hki_unit_free_lines(const hki_unit *unit) {
+    return atomic_load_explicit(&unit->free_lines, memory_order_relaxed);
+}
+
+/* Counts that others read: only the owner writes, so a load and a store are enough. */
+HKI_INLINE void hki_count_add(_Atomic uint32_t *count, uint32_t n) {
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+HKI_INLINE void hki_count_sub(_Atomic uint32_t *count, uint32_t n) {
+    HKI_ASSERT(atomic_load_explicit(count, memory_order_relaxed) >= n);
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) - n, memory_order_relaxed);
+}
+
+/* The first of `wanted` lines, which are charged to the quota and marked as used, or of only `enough` of them if that
+ * spares a new unit or keeps the limit. *got tells which. 0 and *status if there are none. */
+uint32_t hki_heap_take_lines(hki_heap *heap, unsigned wanted, unsigned enough, unsigned alignment, unsigned *got,
+                             bool *clean, hk_status *status);
+/* Marks free lines as used that the caller has charged to the quota. Returns whether they all read as zeros. */
+bool hki_heap_use_lines(hki_heap *heap, uint32_t first_line, unsigned lines);
+/* Gives lines back. Their unit goes to the head of `room`, where the next run looks first. */
+void hki_heap_give_lines(hki_heap *heap, uint32_t first_line, unsigned lines);
+/* What becomes of a unit whose lines are all free: one is kept, so that a heap on the edge does not go to and fro. */
+void hki_heap_unit_is_empty(hki_heap *heap, uint32_t number);
+/* Gives a unit without runs back to the pool, unless a notice of a remote free is on its way to it. */
+void hki_heap_give_unit(hki_heap *heap, uint32_t number);
+
+#endif
