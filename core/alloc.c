@@ -101,7 +101,6 @@ static hk_status alloc_small_aligned(hki_heap *heap, unsigned size_class, size_t
 static hk_status alloc_large(hki_arena *arena, hki_request request, uintptr_t *granule, bool *clean) {
     size_t lines = hki_lines_of(request.size);
     const hki_large_wanted wanted = {
-        .owner = (uintptr_t)arena | HKI_OWNER_IS_ARENA,
         .lines = lines,
         .alignment = request.alignment,
         .grows = request.grows,

@@ -160,7 +160,7 @@ HKI_INLINE void *move_small(hki_arena *arena, void *pointer, size_t old_size, si
     if (HKI_UNLIKELY(copy == 0))
         return NULL;
     memcpy(hki_granule_address(copy), pointer, hki_min(old_size, size));
-    hki_heap_find(heap, granule, &found); /* the copy may lie in the same word of bits */
+    found.live = atomic_load_explicit(found.word, memory_order_relaxed); /* the copy's bit may be in the same word */
     hki_heap_push(heap, granule, found);
     return hki_granule_address(copy);
 }

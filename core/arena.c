@@ -13,12 +13,9 @@ enum {
 };
 
 /* Each class may have had a small stack before its full one; each stack has a word of 0 at its bottom. */
-#define FULL(size, ...)                                                                                                \
-    +((size) <= 1024 ? 128 : (size) <= 2048 ? 64 : (size) <= 4096 ? 32 : (size) <= 8192 ? 16 : 8) + 1
-#define FIRST(size, ...) +((size) <= 8192 ? 16 + 1 : 0)
-enum { STACK_SLOTS = HKI_SIZE_CLASSES(FULL, FULL) HKI_SIZE_CLASSES(FIRST, FIRST) };
-#undef FULL
-#undef FIRST
+#define SLOTS(size, ...) +HKI_STACK_SLOTS(size) + HKI_FIRST_STACK_SLOTS + 2
+enum { STACK_SLOTS = HKI_SIZE_CLASSES(SLOTS, SLOTS) };
+#undef SLOTS
 _Static_assert(STACK_SLOTS * sizeof(uintptr_t) + HEADER_MAX <= HKI_SLOT_SIZE, "a slot holds all stacks of a heap");
 _Static_assert(sizeof(hki_arena) <= HEADER_MAX, "an arena's header is one page");
 
@@ -79,6 +76,7 @@ static void set_up(hki_arena *arena, const hk_arena_config *config) {
     memset(&arena->quota, 0, sizeof arena->quota);
     atomic_store_explicit(&arena->quota.limit_lines, lines_of_limit(config->limit_bytes), memory_order_relaxed);
     memset(&arena->large, 0, sizeof arena->large);
+    arena->large.owner = (uintptr_t)arena | HKI_OWNER_IS_ARENA;
     arena->heaps = arena->idle = NULL;
     memset(arena->name, 0, sizeof arena->name);
     memcpy(arena->name, name, strlen(name));

@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-enum { FIRST_STACK_SLOTS = 16 }; /* of a class that is not known to grow */
-
 uintptr_t hki_no_blocks[1];
 
 hki_heap hki_empty_heap = {
@@ -68,15 +66,13 @@ static void count_run(hki_class_books *books, const hki_run *run) {
 static hk_status add_run(hki_heap *heap, unsigned size_class) {
     hki_class_books *books = &heap->books[size_class];
     unsigned wanted = hki_class_run_lines(size_class, atomic_load_explicit(&books->lines, memory_order_relaxed));
-    unsigned lines;
-    bool clean;
-    hk_status status;
-    uint32_t first = hki_heap_take_lines(heap, wanted, hki_classes[size_class].few_lines, 1, &lines, &clean, &status);
-    if (first == 0)
+    hki_lines lines;
+    hk_status status = hki_heap_take_lines(heap, wanted, hki_classes[size_class].few_lines, 1, &lines);
+    if (status != HK_OK)
         return status;
-    hki_run_create(first, lines, size_class, heap->tag);
-    count_run(books, hki_run_record(first));
-    run_list_add(heap, first, size_class);
+    hki_run_create(lines.first, lines.count, size_class, heap->tag);
+    count_run(books, hki_run_record(lines.first));
+    run_list_add(heap, lines.first, size_class);
     return HK_OK;
 }
 
@@ -125,7 +121,7 @@ static uint32_t capacity_of(const hki_heap *heap, unsigned size_class) {
 /* Lets the stack of a class grow to its full size, or to a first small one. The storage is sized for all of that. */
 static void grow_stack(hki_heap *heap, unsigned size_class) {
     uint32_t full = hki_classes[size_class].stack_slots;
-    uint32_t slots = heap->end[size_class] == hki_no_blocks ? (uint32_t)hki_min(full, FIRST_STACK_SLOTS) : full;
+    uint32_t slots = heap->end[size_class] == hki_no_blocks ? (uint32_t)hki_min(full, HKI_FIRST_STACK_SLOTS) : full;
     uint32_t count = hki_heap_stacked(heap, size_class);
     uintptr_t *bottom = heap->storage;
     HKI_ASSERT(slots > capacity_of(heap, size_class) && slots < (size_t)(heap->storage_end - heap->storage));
@@ -198,14 +194,15 @@ static void take_back(hki_heap *heap, uintptr_t granule) {
 }
 
 bool hki_heap_free_marked(hki_heap *heap, uintptr_t granule) {
-    hki_found found;
-    if (hki_heap_find(heap, granule, &found) || !hki_granule_exists(granule))
+    if (!hki_granule_exists(granule))
         return false;
-    uint64_t remote = atomic_load_explicit(hki_remote_word(granule), memory_order_seq_cst);
-    if ((found.live & ~remote & hki_granule_mask(granule)) == 0)
-        return false;
+    hki_found found = {.word = hki_live_word(granule)};
+    found.live = atomic_load_explicit(found.word, memory_order_relaxed);
     found.size_class = hki_granule_tag(granule) ^ heap->tag ^ HKI_TAG_REMOTE;
-    return found.size_class < HKI_CLASS_LARGE && hki_heap_push(heap, granule, found);
+    uint64_t remote = atomic_load_explicit(hki_remote_word(granule), memory_order_seq_cst);
+    if ((found.live & ~remote & hki_granule_mask(granule)) == 0 || found.size_class >= HKI_CLASS_LARGE)
+        return false;
+    return hki_heap_push(heap, granule, found);
 }
 
 void hki_heap_free(hki_heap *heap, uintptr_t granule) {
@@ -222,17 +219,18 @@ void hki_heap_free(hki_heap *heap, uintptr_t granule) {
 
 /* ---- blocks of whole lines ---- */
 
-uintptr_t hki_heap_alloc_lines(hki_heap *heap, unsigned lines, unsigned alignment, bool *clean, hk_status *status) {
-    unsigned got;
+uintptr_t hki_heap_alloc_lines(hki_heap *heap, unsigned count, unsigned alignment, bool *clean, hk_status *status) {
+    hki_lines lines;
     if (atomic_load_explicit(&heap->pending, memory_order_relaxed) != 0)
         hki_heap_collect(heap);
-    uint32_t first = hki_heap_take_lines(heap, lines, lines, alignment, &got, clean, status);
-    if (first == 0)
+    *status = hki_heap_take_lines(heap, count, count, alignment, &lines);
+    if (*status != HK_OK)
         return 0;
-    hki_run_create_large(first, lines, heap->tag);
-    count_run(&heap->books[HKI_CLASS_LARGE], hki_run_record(first));
-    hki_live_set(hki_line_granule(first));
-    return hki_line_granule(first);
+    *clean = lines.clean;
+    hki_run_create_large(lines.first, count, heap->tag);
+    count_run(&heap->books[HKI_CLASS_LARGE], hki_run_record(lines.first));
+    hki_live_set(hki_line_granule(lines.first));
+    return hki_line_granule(lines.first);
 }
 
 hk_status hki_heap_resize_lines(hki_heap *heap, uintptr_t granule, unsigned lines) {
@@ -300,17 +298,25 @@ static void notify(uintptr_t granule) {
     hki_lock_release(&hki_pool_lock);
 }
 
-/* Whether a block was dead before our remote bit was set, for another free had been collected in the meantime. If live
- * is 0 it may also be ours that has been collected just now: the owner clears first live and then remote, both while it
- * says that it is collecting. So wait for that, and if our bit is still there nobody has taken it for a free. */
+/* Whether a block was dead before our remote bit was set, for another free had been collected in the meantime.
+ *
+ * If it is not live, our bit may also have been collected just now, the block handed out again and freed by yet another
+ * thread, whose bit we then see. But while nobody collects, a bit of a free that counts stands on a live block: the owner
+ * clears both, live first, while the unit's `collections` is odd. So a bit without a live block, seen with `collections`
+ * even and the same before and after, is ours and counts for nothing. */
 static bool was_dead(uintptr_t granule) {
     uint64_t mask = hki_granule_mask(granule);
     const hki_unit *unit = hki_granule_unit(granule);
-    if ((atomic_load_explicit(hki_live_word(granule), memory_order_seq_cst) & mask) != 0)
-        return false;
-    while (atomic_load_explicit(&unit->collecting, memory_order_seq_cst))
+    uint64_t live = atomic_load_explicit(hki_live_word(granule), memory_order_seq_cst);
+    while ((live & mask) == 0) {
+        uint32_t before = atomic_load_explicit(&unit->collections, memory_order_seq_cst);
+        uint64_t remote = atomic_load_explicit(hki_remote_word(granule), memory_order_seq_cst);
+        live = atomic_load_explicit(hki_live_word(granule), memory_order_seq_cst);
+        if (before % 2 == 0 && atomic_load_explicit(&unit->collections, memory_order_seq_cst) == before)
+            return (remote & ~live & mask) != 0;
         hki_os_yield();
-    return (atomic_load_explicit(hki_remote_word(granule), memory_order_seq_cst) & mask) != 0;
+    }
+    return false;
 }
 
 hk_status hki_heap_free_remote(uintptr_t granule) {
@@ -341,7 +347,7 @@ static void collect_word(hki_heap *heap, size_t word) {
 static void collect_unit(hki_heap *heap, uint32_t number) {
     hki_unit *unit = hki_unit_at(number);
     uint64_t lines = atomic_exchange_explicit(&unit->remote_lines, 0, memory_order_seq_cst);
-    atomic_store_explicit(&unit->collecting, true, memory_order_seq_cst);
+    atomic_fetch_add_explicit(&unit->collections, 1, memory_order_seq_cst);
     for (; lines != 0; lines &= lines - 1) {
         size_t line = (size_t)number * HKI_LINES_PER_UNIT + hki_lowest_bit(lines);
         /* before the words are read: whoever finds the mark knows that his bit will be seen */
@@ -349,7 +355,7 @@ static void collect_unit(hki_heap *heap, uint32_t number) {
         for (unsigned i = 0; i < HKI_WORDS_PER_LINE; i++)
             collect_word(heap, line * HKI_WORDS_PER_LINE + i);
     }
-    atomic_store_explicit(&unit->collecting, false, memory_order_seq_cst);
+    atomic_fetch_add_explicit(&unit->collections, 1, memory_order_seq_cst);
     if (hki_unit_free_lines(unit) == HKI_ALL_LINES)
         hki_heap_unit_is_empty(heap, number);
 }

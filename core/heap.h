@@ -124,9 +124,9 @@ HKI_SLOW void hki_heap_free(hki_heap *heap, uintptr_t granule);
 /* Frees a live block of a heap that is not ours. HK_ERR_DOUBLE_FREE if another thread was faster. */
 HKI_SLOW hk_status hki_heap_free_remote(uintptr_t granule);
 
-/* A live block of 1..64 lines at a multiple of `alignment` lines; 0 and *status if there is none. *clean tells whether
+/* A live block of `count` (1..64) lines at a multiple of `alignment` lines; 0 and *status if there is none. *clean tells whether
  * it reads as zeros. */
-uintptr_t hki_heap_alloc_lines(hki_heap *heap, unsigned lines, unsigned alignment, bool *clean, hk_status *status);
+uintptr_t hki_heap_alloc_lines(hki_heap *heap, unsigned count, unsigned alignment, bool *clean, hk_status *status);
 /* Makes such a block longer or shorter in place. HK_ERR_LIMIT, or HK_ERR_BUSY if the lines behind are in use. */
 hk_status hki_heap_resize_lines(hki_heap *heap, uintptr_t granule, unsigned lines);
 

@@ -69,7 +69,7 @@ void hki_heap_give_unit(hki_heap *heap, uint32_t number) {
 }
 
 void hki_heap_unit_is_empty(hki_heap *heap, uint32_t number) {
-    if (number == heap->spare || atomic_load_explicit(&hki_unit_at(number)->collecting, memory_order_relaxed))
+    if (number == heap->spare || hki_unit_is_collecting(hki_unit_at(number)))
         return;
     if (heap->spare == 0)
         heap->spare = number;
@@ -121,30 +121,28 @@ void hki_heap_give_lines(hki_heap *heap, uint32_t first_line, unsigned lines) {
         hki_heap_unit_is_empty(heap, number);
 }
 
-uint32_t hki_heap_take_lines(hki_heap *heap, unsigned wanted, unsigned enough, unsigned alignment, unsigned *got,
-                             bool *clean, hk_status *status) {
-    unsigned lines = wanted;
-    if (!hki_quota_take(heap->quota, lines)) {
-        lines = enough;
-        if (lines == wanted || !hki_quota_take(heap->quota, lines)) {
-            *status = HK_ERR_LIMIT;
-            return 0;
+hk_status hki_heap_take_lines(hki_heap *heap, unsigned wanted, unsigned enough, unsigned alignment, hki_lines *lines) {
+    lines->count = wanted;
+    if (!hki_quota_take(heap->quota, wanted)) {
+        lines->count = enough;
+        if (enough == wanted || !hki_quota_take(heap->quota, enough))
+            return HK_ERR_LIMIT;
+    }
+    lines->first = find_lines(heap, lines->count, alignment);
+    if (lines->first == 0 && enough < lines->count) {
+        lines->first = find_lines(heap, enough, alignment);
+        if (lines->first != 0) {
+            hki_quota_give(heap->quota, lines->count - enough);
+            lines->count = enough;
         }
     }
-    uint32_t first = find_lines(heap, lines, alignment);
-    if (first == 0 && enough < lines && (first = find_lines(heap, enough, alignment)) != 0) {
-        hki_quota_give(heap->quota, lines - enough);
-        lines = enough;
-    }
-    if (first == 0) {
+    if (lines->first == 0) {
         if (!add_unit(heap)) {
-            hki_quota_give(heap->quota, lines);
-            *status = HK_ERR_NO_MEMORY;
-            return 0;
+            hki_quota_give(heap->quota, lines->count);
+            return HK_ERR_NO_MEMORY;
         }
-        first = heap->room * HKI_LINES_PER_UNIT;
+        lines->first = heap->room * HKI_LINES_PER_UNIT;
     }
-    *clean = hki_heap_use_lines(heap, first, lines);
-    *got = lines;
-    return first;
+    lines->clean = hki_heap_use_lines(heap, lines->first, lines->count);
+    return HK_OK;
 }

@@ -17,6 +17,10 @@ HKI_INLINE uint64_t hki_unit_free_lines(const hki_unit *unit) {
     return atomic_load_explicit(&unit->free_lines, memory_order_relaxed);
 }
 
+HKI_INLINE bool hki_unit_is_collecting(const hki_unit *unit) {
+    return atomic_load_explicit(&unit->collections, memory_order_relaxed) % 2 != 0;
+}
+
 /* Counts that others read: only the owner writes, so a load and a store are enough. */
 HKI_INLINE void hki_count_add(_Atomic uint32_t *count, uint32_t n) {
     atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + n, memory_order_relaxed);
@@ -27,10 +31,15 @@ HKI_INLINE void hki_count_sub(_Atomic uint32_t *count, uint32_t n) {
     atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) - n, memory_order_relaxed);
 }
 
-/* The first of `wanted` lines, which are charged to the quota and marked as used, or of only `enough` of them if that
- * spares a new unit or keeps the limit. *got tells which. 0 and *status if there are none. */
-uint32_t hki_heap_take_lines(hki_heap *heap, unsigned wanted, unsigned enough, unsigned alignment, unsigned *got,
-                             bool *clean, hk_status *status);
+typedef struct hki_lines {
+    uint32_t first;
+    unsigned count;
+    bool clean; /* they all read as zeros */
+} hki_lines;
+
+/* Takes `wanted` lines, charges them to the quota and marks them as used, or only `enough` of them if that spares a new
+ * unit or keeps the limit. HK_ERR_LIMIT or HK_ERR_NO_MEMORY: nothing was taken. */
+hk_status hki_heap_take_lines(hki_heap *heap, unsigned wanted, unsigned enough, unsigned alignment, hki_lines *lines);
 /* Marks free lines as used that the caller has charged to the quota. Returns whether they all read as zeros. */
 bool hki_heap_use_lines(hki_heap *heap, uint32_t first_line, unsigned lines);
 /* Gives lines back. Their unit goes to the head of `room`, where the next run looks first. */

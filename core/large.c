@@ -24,9 +24,11 @@ static bool is_huge(const hki_unit *unit) {
     return atomic_load_explicit(&unit->kind, memory_order_relaxed) == HKI_UNIT_HUGE;
 }
 
-static bool is_live(uintptr_t granule) {
+/* What the caller found without the lock may be another arena's by now. */
+static bool is_live(const hki_large_list *list, uintptr_t granule) {
     uint64_t live = atomic_load_explicit(hki_live_word(granule), memory_order_relaxed);
-    return (live & hki_granule_mask(granule)) != 0;
+    uintptr_t owner = atomic_load_explicit(&hki_granule_unit(granule)->owner, memory_order_relaxed);
+    return (live & hki_granule_mask(granule)) != 0 && owner == list->owner;
 }
 
 size_t hki_large_units(size_t lines, bool huge) {
@@ -86,19 +88,18 @@ static uint32_t take_huge(uintptr_t owner, size_t lines, size_t alignment) {
 static uintptr_t make_live(hki_large_list *list, uint32_t number, size_t lines) {
     hki_unit *unit = &hki_registry.units[number];
     atomic_store_explicit(&unit->lines, (uint32_t)lines, memory_order_relaxed);
-    atomic_store_explicit(&unit->remote_lines, 0, memory_order_relaxed);
     list_add(list, unit);
     hki_line_set_tag((size_t)number * HKI_LINES_PER_UNIT, HKI_CLASS_LARGE); /* of no heap */
     hki_live_set(hki_unit_granule(number));
     return hki_unit_granule(number);
 }
 
-static uint32_t take_units(const hki_large_wanted *wanted, bool *clean) {
+static uint32_t take_units(const hki_large_list *list, const hki_large_wanted *wanted, bool *clean) {
     size_t count = units_of(wanted->lines);
     return hki_units_take(&(hki_units_wanted){.count = count,
                                               .alignment = hki_max(wanted->alignment >> HKI_UNIT_SHIFT, 1),
                                               .room = wanted->grows ? 2 * count : count,
-                                              .owner = wanted->owner,
+                                              .owner = list->owner,
                                               .kind = HKI_UNIT_LARGE},
                           clean);
 }
@@ -108,10 +109,10 @@ uintptr_t hki_large_take(hki_large_list *list, const hki_large_wanted *wanted, b
     uint32_t number;
     hki_lock_acquire(&hki_pool_lock);
     if (wanted->lines > LINES_PER_SEGMENT || wanted->alignment > HKI_SEGMENT_SIZE) {
-        number = take_huge(wanted->owner, wanted->lines, wanted->alignment);
+        number = take_huge(list->owner, wanted->lines, wanted->alignment);
         *clean = true;
     } else {
-        number = take_units(wanted, clean);
+        number = take_units(list, wanted, clean);
     }
     if (number != 0)
         granule = make_live(list, number, wanted->lines);
@@ -143,7 +144,7 @@ static size_t give(hki_large_list *list, uintptr_t granule) {
 
 size_t hki_large_give(hki_large_list *list, uintptr_t granule) {
     hki_lock_acquire(&hki_pool_lock);
-    size_t lines = is_live(granule) ? give(list, granule) : 0;
+    size_t lines = is_live(list, granule) ? give(list, granule) : 0;
     hki_lock_release(&hki_pool_lock);
     return lines;
 }
@@ -224,9 +225,12 @@ static void make_huge(hki_large_list *list, hki_unit *unit) {
 uintptr_t hki_large_resize(hki_large_list *list, uintptr_t granule, size_t lines) {
     hki_unit *unit = hki_granule_unit(granule);
     hki_lock_acquire(&hki_pool_lock);
-    if (lines > LINES_PER_SEGMENT && !is_huge(unit))
+    bool live = is_live(list, granule);
+    if (live && lines > LINES_PER_SEGMENT && !is_huge(unit))
         make_huge(list, unit);
-    if (is_huge(unit))
+    if (!live)
+        unit = NULL;
+    else if (is_huge(unit))
         unit = resize_huge(list, unit, lines);
     else if (!resize_units(unit, lines))
         unit = NULL;

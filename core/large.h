@@ -9,6 +9,7 @@
 #include "registry.h"
 
 typedef struct hki_large_list {
+    uintptr_t owner;       /* what the units of its blocks say; set once */
     uint32_t first;        /* unit of the newest block; 0 ends the list */
     _Atomic size_t blocks; /* the counts are read without the lock */
     _Atomic size_t lines;
@@ -16,7 +17,6 @@ typedef struct hki_large_list {
 } hki_large_list;
 
 typedef struct hki_large_wanted {
-    uintptr_t owner; /* what the block's unit will say */
     size_t lines;
     size_t alignment; /* of the address; a power of two */
     bool grows;       /* the block has grown and is likely to grow again: place it where it can */
@@ -24,10 +24,10 @@ typedef struct hki_large_wanted {
 
 /* A live block. Returns its granule, 0 if the OS refuses. *clean tells whether it reads as zeros. */
 uintptr_t hki_large_take(hki_large_list *list, const hki_large_wanted *wanted, bool *clean);
-/* Frees a block. Returns its lines; 0 if it is not live (any more). */
+/* Frees a block. Returns its lines; 0 if there is no live block of the list (any more). */
 size_t hki_large_give(hki_large_list *list, uintptr_t granule);
 /* Makes a block longer or shorter without copying. Returns its granule, another one if it has moved, or 0 if that is not
- * possible (a shrink always is). */
+ * possible (a shrink always is) or there is no live block of the list (any more). */
 uintptr_t hki_large_resize(hki_large_list *list, uintptr_t granule, size_t lines);
 /* Units of address space that a block of `lines` lines takes, in units or in whole segments. */
 size_t hki_large_units(size_t lines, bool huge);

@@ -7,7 +7,8 @@
  *
  * Invariants:
  *   a unit that is free has no live, remote or parked bit;
- *   live & parked == 0; remote is a subset of live, but for a bit that a double free sets and takes back;
+ *   live & parked == 0; remote is a subset of live, but while the unit's collections is odd, and but for a bit that a
+ *   double free sets and takes back;
  *   a line with a remote bit has HKI_TAG_REMOTE in its tag, or will have before the free that set the bit returns;
  *   free_lines and the lines of the unit's runs partition its 64 lines; clean_lines is a subset of free_lines. */
 #ifndef HKI_METADATA_H
@@ -45,10 +46,10 @@ typedef struct hki_unit {
         _Atomic uint32_t lines; /* LARGE, HUGE: length of the block */
         _Atomic uint32_t head;  /* LARGE_TAIL: the unit where the block starts */
     };
-    _Atomic uint8_t kind;    /* hki_unit_kind */
-    _Atomic bool collecting; /* RUNS: its heap is taking in remote frees */
-    bool has_room;           /* RUNS: on the heap's list of units with free lines, not on that of full ones */
-    bool moved;              /* HUGE: the mapping has been moved by mremap */
+    _Atomic uint32_t collections; /* RUNS: odd while the heap is taking in remote frees; never set back */
+    _Atomic uint8_t kind;         /* hki_unit_kind */
+    bool has_room;                /* RUNS: on the heap's list of units with free lines, not on that of full ones */
+    bool moved;                   /* HUGE: the mapping has been moved by mremap */
 } hki_unit;
 _Static_assert(sizeof(hki_unit) == 64, "a unit's metadata is one cache line");
 _Static_assert(sizeof(hki_run) == 16, "a run's record is 1/64 of its first line");

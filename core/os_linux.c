@@ -24,9 +24,9 @@ static pthread_key_t thread_exit_key;
 static _Atomic bool has_thread_exit_key;
 
 void hki_os_fail_calls(unsigned long skip, unsigned long count) {
-    unsigned long now = atomic_load(&calls);
-    atomic_store(&fail_from, now + skip);
-    atomic_store(&fail_until, now + skip + count < now ? ULONG_MAX : now + skip + count);
+    unsigned long from = atomic_load(&calls) + skip;
+    atomic_store(&fail_from, from);
+    atomic_store(&fail_until, count > ULONG_MAX - from ? ULONG_MAX : from + count);
 }
 
 unsigned long hki_os_calls(void) {

@@ -64,7 +64,7 @@ unsigned hki_run_unpark(uint32_t first_line, uintptr_t *granules, unsigned max) 
     for (unsigned word = 0; left > 0; word++) {
         uint64_t bits = words[word];
         for (; bits != 0 && left > 0; bits &= bits - 1)
-            granules[--left] = base + word * 64 + hki_lowest_bit(bits);
+            granules[--left] = base + (uintptr_t)word * 64 + hki_lowest_bit(bits);
         words[word] = bits;
     }
     run->parked = (uint16_t)(run->parked - count);

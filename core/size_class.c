@@ -1,11 +1,9 @@
 /* size_class: see size_class.h. */
 #include "size_class.h"
 
-#define STACK_SLOTS(size) ((size) <= 1024 ? 128 : (size) <= 2048 ? 64 : (size) <= 4096 ? 32 : (size) <= 8192 ? 16 : 8)
-
 const hki_class_shape hki_classes[HKI_CLASSES] = {
-#define BOTH(size, previous, previous16, few_lines, exact_lines) {size, few_lines, exact_lines, STACK_SLOTS(size)},
-#define ONLY8(size, previous, few_lines, exact_lines) {size, few_lines, exact_lines, STACK_SLOTS(size)},
+#define BOTH(size, previous, previous16, few_lines, exact_lines) {size, few_lines, exact_lines, HKI_STACK_SLOTS(size)},
+#define ONLY8(size, previous, few_lines, exact_lines) {size, few_lines, exact_lines, HKI_STACK_SLOTS(size)},
     HKI_SIZE_CLASSES(BOTH, ONLY8)
 #undef BOTH
 #undef ONLY8

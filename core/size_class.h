@@ -18,11 +18,16 @@ enum {
     HKI_RUN_LINES_MAX = 32,
 };
 
+/* How many free blocks of a size a heap's stack holds, and how many before it is known that the class grows. */
+#define HKI_STACK_SLOTS(size)                                                                                          \
+    ((size) <= 1024 ? 128 : (size) <= 2048 ? 64 : (size) <= 4096 ? 32 : (size) <= 8192 ? 16 : 8)
+enum { HKI_FIRST_STACK_SLOTS = 16 };
+
 typedef struct hki_class_shape {
     uint16_t size;        /* of a block */
     uint8_t few_lines;    /* the shortest run that wastes at most an eighth */
     uint8_t exact_lines;  /* the shortest run that wastes nothing */
-    uint16_t stack_slots; /* how many free blocks the heap's stack may hold */
+    uint16_t stack_slots; /* HKI_STACK_SLOTS */
 } hki_class_shape;
 
 extern const hki_class_shape hki_classes[HKI_CLASSES];

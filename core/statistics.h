@@ -6,6 +6,6 @@
 
 /* Fills in everything but struct_size. `own` is the calling thread's heap in this arena, if any: what other threads
  * freed there is collected first. */
-void hki_statistics_get(hki_arena *arena, hki_heap *own, hk_statistics *statistics);
+void hki_statistics_get(hki_arena *arena, hki_heap *own, hk_statistics *total);
 
 #endif

@@ -1,0 +1,2 @@
+#include "unit_test.h"
+Test(todo, todo) {}
