@@ -40,7 +40,7 @@ hki_arena *hki_arena_of_owner(uintptr_t owner) {
 
 /* Heaps inside arenas have odd numbers, others have even ones. The stacks get the rest of the slot. */
 static void init_heap(hki_heap *heap, hki_arena *arena, uint32_t number, void *storage) {
-    hki_heap_init(heap, number, class_table_of(arena), &arena->quota, storage, end_of_slot(storage));
+    hki_heap_init(heap, number, class_table_of(arena), &arena->quota, arena->pool, storage, end_of_slot(storage));
     atomic_store_explicit(&heap->arena, arena, memory_order_release);
 }
 
@@ -76,6 +76,8 @@ static void set_up(hki_arena *arena, const hk_arena_config *config) {
     memset(&arena->quota, 0, sizeof arena->quota);
     atomic_store_explicit(&arena->quota.limit_lines, lines_of_limit(config->limit_bytes), memory_order_relaxed);
     memset(&arena->large, 0, sizeof arena->large);
+    arena->pool = &hki_shared_pool;
+    arena->large.pool = arena->pool;
     arena->large.owner = (uintptr_t)arena | HKI_OWNER_IS_ARENA;
     arena->heaps = arena->idle = NULL;
     memset(arena->name, 0, sizeof arena->name);

@@ -18,6 +18,7 @@ typedef struct hki_arena {
     uint16_t generation; /* of the handle that comes next */
     hki_heap heap;
     hki_quota quota;
+    hki_pool *pool;
     hki_large_list large;
     hki_heap *heaps;
     hki_heap *idle;

@@ -105,11 +105,11 @@ static const char *check_free_line(uint32_t line) {
 static const char *check_unit(const hki_heap *heap, uint32_t number, bool on_room, totals *sum) {
     const hki_unit *unit = &hki_registry.units[number];
     uintptr_t granule = hki_unit_granule(number);
-    uint64_t free_lines = atomic_load(&unit->free_lines), starts = atomic_load(&unit->run_starts), covered = 0;
+    uint64_t free_lines = atomic_load(&unit->free_lines), starts = atomic_load(&unit->run_starts), covered = 0,
+             parked = 0;
     CHECK(atomic_load(&unit->owner) == (uintptr_t)heap, granule, "a unit on a heap's list has another owner");
     CHECK(atomic_load(&unit->kind) == HKI_UNIT_RUNS, granule, "a unit on a heap's list is of another kind");
     CHECK(unit->has_room == on_room && on_room == (free_lines != 0), granule, "a unit is on the wrong list");
-    CHECK((unit->clean_lines & ~free_lines) == 0, granule, "a line in use is marked clean");
     sum->units++;
     for (uint64_t rest = starts; rest != 0; rest &= rest - 1) {
         uint32_t first_line = number * HKI_LINES_PER_UNIT + hki_lowest_bit(rest);
@@ -117,7 +117,9 @@ static const char *check_unit(const hki_heap *heap, uint32_t number, bool on_roo
         uint64_t mask = hki_run_mask(first_line, hki_run_lines(hki_run_record(first_line)));
         CHECK((covered & mask) == 0, granule, "two runs overlap");
         covered |= mask;
+        parked |= hki_run_parked_lines(first_line);
     }
+    CHECK((unit->clean_lines & ~free_lines & ~parked) == 0, granule, "a line in use is marked clean");
     CHECK(covered == ~free_lines, granule, "runs and free lines do not make up the unit");
     for (uint64_t rest = free_lines; rest != 0; rest &= rest - 1)
         CHECK_ALL(check_free_line(number * HKI_LINES_PER_UNIT + hki_lowest_bit(rest)));

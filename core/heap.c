@@ -1,9 +1,9 @@
 /* heap: see heap.h. */
 #include "heap_lines.h"
 
+#include "heap_pages.h"
 #include "lock.h"
 #include "os.h"
-#include "unit.h"
 
 #include <string.h>
 
@@ -24,13 +24,14 @@ static void empty_stacks(hki_heap *heap) {
     }
 }
 
-void hki_heap_init(hki_heap *heap, uint32_t number, const uint8_t *class_table, hki_quota *quota, void *storage,
-                   void *storage_end) {
+void hki_heap_init(hki_heap *heap, uint32_t number, const uint8_t *class_table, hki_quota *quota, hki_pool *pool,
+                   void *storage, void *storage_end) {
     memset(heap, 0, sizeof *heap);
     empty_stacks(heap);
     heap->tag = number << HKI_TAG_SHIFT;
     heap->class_table = class_table;
     heap->quota = quota;
+    heap->pool = pool;
     heap->storage = storage;
     heap->storage_end = storage_end;
 }
@@ -168,6 +169,7 @@ hk_status hki_heap_refill(hki_heap *heap, unsigned size_class) {
         hki_heap_collect(heap);
     if (hki_heap_stacked(heap, size_class) > 0)
         return HK_OK;
+    hki_heap_pages_freed(heap, 0);
     if (can_grow(heap, size_class) && books->blocks >= capacity_of(heap, size_class))
         grow_stack(heap, size_class);
     if (books->parked_runs == 0) {
@@ -183,7 +185,10 @@ hk_status hki_heap_refill(hki_heap *heap, unsigned size_class) {
 static void take_back(hki_heap *heap, uintptr_t granule) {
     unsigned size_class = hki_granule_class(granule);
     if (size_class == HKI_CLASS_LARGE) {
-        remove_run(heap, hki_granule_line(granule), size_class);
+        uint32_t line = hki_granule_line(granule);
+        unsigned lines = hki_run_lines(hki_run_record(line));
+        remove_run(heap, line, size_class);
+        hki_heap_pages_freed(heap, (size_t)lines << HKI_LINE_SHIFT);
     } else if (hki_heap_is_full(heap, size_class)) {
         park(heap, granule, size_class);
     } else {
@@ -205,6 +210,13 @@ bool hki_heap_free_marked(hki_heap *heap, uintptr_t granule) {
     return hki_heap_push(heap, granule, found);
 }
 
+/* Half of the stack goes back to the runs. */
+static void make_room(hki_heap *heap, unsigned size_class) {
+    uint32_t n = capacity_of(heap, size_class) / 2;
+    flush(heap, size_class, n);
+    hki_heap_pages_freed(heap, (size_t)n * hki_classes[size_class].size);
+}
+
 void hki_heap_free(hki_heap *heap, uintptr_t granule) {
     unsigned size_class = hki_granule_class(granule);
     hki_live_clear(granule);
@@ -212,7 +224,7 @@ void hki_heap_free(hki_heap *heap, uintptr_t granule) {
         if (can_grow(heap, size_class))
             grow_stack(heap, size_class);
         else
-            flush(heap, size_class, capacity_of(heap, size_class) / 2);
+            make_room(heap, size_class);
     }
     take_back(heap, granule);
 }
@@ -227,6 +239,7 @@ uintptr_t hki_heap_alloc_lines(hki_heap *heap, unsigned count, unsigned alignmen
     if (*status != HK_OK)
         return 0;
     *clean = lines.clean;
+    hki_heap_dirty_lines(lines.first, count);
     hki_run_create_large(lines.first, count, heap->tag);
     count_run(&heap->books[HKI_CLASS_LARGE], hki_run_record(lines.first));
     hki_live_set(hki_line_granule(lines.first));
@@ -247,6 +260,7 @@ hk_status hki_heap_resize_lines(hki_heap *heap, uintptr_t granule, unsigned line
         if (!hki_quota_take(heap->quota, more))
             return HK_ERR_LIMIT;
         hki_heap_use_lines(heap, first + now, more);
+        hki_heap_dirty_lines(first + now, more);
         hki_count_add(&books->lines, more);
         hki_run_resize_large(first, lines, heap->tag);
     } else if (lines < now) {
@@ -393,6 +407,11 @@ void hki_heap_reclaim(hki_heap *heap) {
         hki_heap_give_unit(heap, spare);
 }
 
+void hki_heap_trim(hki_heap *heap) {
+    hki_heap_reclaim(heap);
+    hki_heap_pages_purge(heap);
+}
+
 /* Clears what is known of a unit's blocks. Returns the lines that were in use. */
 static unsigned clear_unit(hki_unit *unit) {
     uint64_t used = ~hki_unit_free_lines(unit);
@@ -401,7 +420,8 @@ static unsigned clear_unit(hki_unit *unit) {
         size_t word = (first_line + hki_lowest_bit(lines)) * HKI_WORDS_PER_LINE;
         for (unsigned i = 0; i < HKI_WORDS_PER_LINE; i++) {
             atomic_store_explicit(&hki_registry.live[word + i], 0, memory_order_relaxed);
-            atomic_store_explicit(&hki_registry.remote[word + i], 0, memory_order_relaxed);
+            if (atomic_load_explicit(&hki_registry.remote[word + i], memory_order_relaxed) != 0) /* or its page has memory */
+                atomic_store_explicit(&hki_registry.remote[word + i], 0, memory_order_relaxed);
             hki_registry.parked[word + i] = 0;
         }
     }
@@ -410,12 +430,12 @@ static unsigned clear_unit(hki_unit *unit) {
     return hki_count_bits(used);
 }
 
-static size_t clear_list(uint32_t number) {
+static size_t clear_list(hki_heap *heap, uint32_t number) {
     size_t lines = 0;
     while (number != 0) {
         uint32_t next = hki_unit_at(number)->next;
         lines += clear_unit(hki_unit_at(number));
-        hki_units_give(number, 1);
+        hki_units_give(heap->pool, number, 1);
         number = next;
     }
     return lines;
@@ -423,7 +443,7 @@ static size_t clear_list(uint32_t number) {
 
 void hki_heap_clear(hki_heap *heap) {
     hki_lock_acquire(&hki_pool_lock);
-    size_t lines = clear_list(heap->room) + clear_list(heap->full);
+    size_t lines = clear_list(heap, heap->room) + clear_list(heap, heap->full);
     hki_lock_release(&hki_pool_lock);
     hki_quota_give(heap->quota, lines);
     empty_stacks(heap);

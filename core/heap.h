@@ -16,6 +16,7 @@
 #include "hakmem.h"
 #include "quota.h"
 #include "run.h"
+#include "unit.h"
 
 struct hki_arena;
 
@@ -37,10 +38,13 @@ typedef struct hki_heap {
     const uint8_t *class_table;
     _Atomic(struct hki_arena *) arena; /* NULL once the arena was destroyed */
     hki_quota *quota;
+    hki_pool *pool;                   /* where its units come from */
     _Atomic uint32_t pending;         /* units with remote frees: a stack that others push and the owner takes whole */
     _Atomic uint32_t units;           /* how many the heap owns */
     uint32_t room, full;              /* lists of units */
     uint32_t spare;                   /* one unit without runs that is kept; 0: none */
+    size_t freed_bytes;               /* since the last look for pages that may go back; */
+    uint64_t last_look;               /* when that was */
     uintptr_t *storage, *storage_end; /* room for stacks */
     hki_class_books books[HKI_CLASSES + 1];
 
@@ -57,8 +61,8 @@ extern uintptr_t hki_no_blocks[1]; /* 0 */
 extern hki_heap hki_empty_heap;
 
 /* Makes a heap, of a number from 1 that no other heap has. [storage, storage_end) is for its stacks. */
-void hki_heap_init(hki_heap *heap, uint32_t number, const uint8_t *class_table, hki_quota *quota, void *storage,
-                   void *storage_end);
+void hki_heap_init(hki_heap *heap, uint32_t number, const uint8_t *class_table, hki_quota *quota, hki_pool *pool,
+                   void *storage, void *storage_end);
 
 /* A live block off the stack of its class; its granule, or 0 if the stack is empty. */
 HKI_INLINE uintptr_t hki_heap_pop(hki_heap *heap, unsigned size_class) {
@@ -132,8 +136,10 @@ hk_status hki_heap_resize_lines(hki_heap *heap, uintptr_t granule, unsigned line
 
 /* Takes in what other threads have freed. */
 void hki_heap_collect(hki_heap *heap);
-/* Gives back every line and every unit that no live block needs. */
+/* Gives back every line and every unit that no live block needs; pages wait for their time. */
 void hki_heap_reclaim(hki_heap *heap);
+/* The same, and all pages without a live block as well, now. */
+void hki_heap_trim(hki_heap *heap);
 /* Frees everything at once. Nobody else may be inside. hki_heap_init makes it usable again. */
 void hki_heap_clear(hki_heap *heap);
 

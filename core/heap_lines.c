@@ -2,7 +2,6 @@
 #include "heap_lines.h"
 
 #include "lock.h"
-#include "unit.h"
 
 enum { UNITS_TRIED = 16 }; /* how many units are searched for free lines before a new one is taken */
 
@@ -39,13 +38,14 @@ static bool add_unit(hki_heap *heap) {
     bool clean;
     const hki_units_wanted wanted = {.count = 1, .alignment = 1, .owner = (uintptr_t)heap, .kind = HKI_UNIT_RUNS};
     hki_lock_acquire(&hki_pool_lock);
-    uint32_t number = hki_units_take(&wanted, &clean);
+    uint32_t number = hki_units_take(heap->pool, &wanted, &clean);
     hki_lock_release(&hki_pool_lock);
     if (number == 0)
         return false;
     hki_unit *unit = hki_unit_at(number);
     set_free_lines(unit, HKI_ALL_LINES);
     unit->clean_lines = clean ? HKI_ALL_LINES : 0;
+    unit->stale_pages = 0;
     atomic_store_explicit(&unit->run_starts, 0, memory_order_relaxed);
     unit_list_add(heap, number);
     hki_count_add(&heap->units, 1);
@@ -62,7 +62,7 @@ void hki_heap_give_unit(hki_heap *heap, uint32_t number) {
         atomic_store_explicit(&unit->owner, (uintptr_t)heap, memory_order_seq_cst);
     } else {
         unit_list_remove(heap, number);
-        hki_units_give(number, 1);
+        hki_units_give(heap->pool, number, 1);
         hki_count_sub(&heap->units, 1);
     }
     hki_lock_release(&hki_pool_lock);
@@ -96,7 +96,6 @@ bool hki_heap_use_lines(hki_heap *heap, uint32_t first_line, unsigned lines) {
     uint64_t mask = hki_run_mask(first_line, lines);
     uint64_t rest = hki_unit_free_lines(unit) & ~mask;
     bool clean = (unit->clean_lines & mask) == mask;
-    unit->clean_lines &= ~mask;
     if (number == heap->spare)
         heap->spare = 0;
     if (rest == 0) {

@@ -40,8 +40,13 @@ typedef struct hki_lines {
 /* Takes `wanted` lines, charges them to the quota and marks them as used, or only `enough` of them if that spares a new
  * unit or keeps the limit. HK_ERR_LIMIT or HK_ERR_NO_MEMORY: nothing was taken. */
 hk_status hki_heap_take_lines(hki_heap *heap, unsigned wanted, unsigned enough, unsigned alignment, hki_lines *lines);
-/* Marks free lines as used that the caller has charged to the quota. Returns whether they all read as zeros. */
+/* Marks free lines as used that the caller has charged to the quota. Returns whether they all read as zeros; they still
+ * count as clean. */
 bool hki_heap_use_lines(hki_heap *heap, uint32_t first_line, unsigned lines);
+/* Lines in use are about to be written to. */
+HKI_INLINE void hki_heap_dirty_lines(uint32_t first_line, unsigned lines) {
+    hki_line_unit(first_line)->clean_lines &= ~hki_run_mask(first_line, lines);
+}
 /* Gives lines back. Their unit goes to the head of `room`, where the next run looks first. */
 void hki_heap_give_lines(hki_heap *heap, uint32_t first_line, unsigned lines);
 /* What becomes of a unit whose lines are all free: one is kept, so that a heap on the edge does not go to and fro. */

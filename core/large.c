@@ -4,7 +4,6 @@
 #include "lock.h"
 #include "os.h"
 #include "size_class.h"
-#include "unit.h"
 
 enum { LINES_PER_SEGMENT = HKI_SEGMENT_SIZE / HKI_LINE_SIZE };
 
@@ -96,7 +95,7 @@ static uintptr_t make_live(hki_large_list *list, uint32_t number, size_t lines) 
 
 static uint32_t take_units(const hki_large_list *list, const hki_large_wanted *wanted, bool *clean) {
     size_t count = units_of(wanted->lines);
-    return hki_units_take(&(hki_units_wanted){.count = count,
+    return hki_units_take(list->pool, &(hki_units_wanted){.count = count,
                                               .alignment = hki_max(wanted->alignment >> HKI_UNIT_SHIFT, 1),
                                               .room = wanted->grows ? 2 * count : count,
                                               .owner = list->owner,
@@ -121,9 +120,9 @@ uintptr_t hki_large_take(hki_large_list *list, const hki_large_wanted *wanted, b
 }
 
 /* Segments that the OS will not take back serve as units. */
-static void give_segments(uint32_t first, size_t count) {
+static void give_segments(hki_large_list *list, uint32_t first, size_t count) {
     if (!hki_segments_give(first, count))
-        hki_units_adopt(first, count);
+        hki_units_adopt(list->pool, first, count);
 }
 
 static size_t give(hki_large_list *list, uintptr_t granule) {
@@ -135,9 +134,9 @@ static size_t give(hki_large_list *list, uintptr_t granule) {
     if (is_huge(unit)) {
         atomic_store_explicit(&unit->owner, 0, memory_order_relaxed);
         atomic_store_explicit(&unit->kind, HKI_UNIT_FREE, memory_order_relaxed);
-        give_segments(number / HKI_UNITS_PER_SEGMENT, segments_of(lines));
+        give_segments(list, number / HKI_UNITS_PER_SEGMENT, segments_of(lines));
     } else {
-        hki_units_give(number, units_of(lines));
+        hki_units_give(list->pool, number, units_of(lines));
     }
     return lines;
 }
@@ -160,13 +159,13 @@ size_t hki_large_give_all(hki_large_list *list) {
 
 /* ---- resize ---- */
 
-static bool resize_units(hki_unit *unit, size_t lines) {
+static bool resize_units(hki_large_list *list, hki_unit *unit, size_t lines) {
     uint32_t number = hki_unit_number(unit);
     size_t now = units_of(length_of(unit)), wanted = units_of(lines);
     if (wanted > now)
-        return wanted <= HKI_UNITS_PER_SEGMENT && hki_units_extend(number, now, wanted - now);
+        return wanted <= HKI_UNITS_PER_SEGMENT && hki_units_extend(list->pool, number, now, wanted - now);
     if (wanted < now)
-        hki_units_give(number + (uint32_t)wanted, now - wanted);
+        hki_units_give(list->pool, number + (uint32_t)wanted, now - wanted);
     return true;
 }
 
@@ -208,7 +207,7 @@ static hki_unit *resize_huge(hki_large_list *list, hki_unit *unit, size_t lines)
         return !unit->moved && hki_segments_extend(segment, now, wanted - now) ? unit
                                                                                : move_huge(list, unit, now, wanted);
     if (wanted < now)
-        give_segments(segment + (uint32_t)wanted, now - wanted);
+        give_segments(list, segment + (uint32_t)wanted, now - wanted);
     if (lines < length_of(unit))
         purge_tail(segment, lines, length_of(unit));
     return unit;
@@ -217,7 +216,7 @@ static hki_unit *resize_huge(hki_large_list *list, hki_unit *unit, size_t lines)
 /* A block that has its segment for itself can outgrow it. */
 static void make_huge(hki_large_list *list, hki_unit *unit) {
     uncount(list, unit);
-    if (hki_units_make_huge(hki_unit_number(unit), units_of(length_of(unit))))
+    if (hki_units_make_huge(list->pool, hki_unit_number(unit), units_of(length_of(unit))))
         unit->moved = false;
     count(list, unit);
 }
@@ -232,7 +231,7 @@ uintptr_t hki_large_resize(hki_large_list *list, uintptr_t granule, size_t lines
         unit = NULL;
     else if (is_huge(unit))
         unit = resize_huge(list, unit, lines);
-    else if (!resize_units(unit, lines))
+    else if (!resize_units(list, unit, lines))
         unit = NULL;
     if (unit != NULL)
         set_length(list, unit, lines);

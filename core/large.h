@@ -6,10 +6,11 @@
 #ifndef HKI_LARGE_H
 #define HKI_LARGE_H
 
-#include "registry.h"
+#include "unit.h"
 
 typedef struct hki_large_list {
-    uintptr_t owner;       /* what the units of its blocks say; set once */
+    uintptr_t owner;       /* what the units of its blocks say; set once, as */
+    hki_pool *pool;        /* where the units come from */
     uint32_t first;        /* unit of the newest block; 0 ends the list */
     _Atomic size_t blocks; /* the counts are read without the lock */
     _Atomic size_t lines;

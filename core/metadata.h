@@ -10,7 +10,8 @@
  *   live & parked == 0; remote is a subset of live, but while the unit's collections is odd, and but for a bit that a
  *   double free sets and takes back;
  *   a line with a remote bit has HKI_TAG_REMOTE in its tag, or will have before the free that set the bit returns;
- *   free_lines and the lines of the unit's runs partition its 64 lines; clean_lines is a subset of free_lines. */
+ *   free_lines and the lines of the unit's runs partition its 64 lines; a clean line is free, or all blocks that
+ *   reach into it are parked. */
 #ifndef HKI_METADATA_H
 #define HKI_METADATA_H
 
@@ -39,7 +40,7 @@ typedef struct hki_unit {
     _Atomic uint64_t free_lines;
     _Atomic uint64_t run_starts;
     _Atomic uint64_t remote_lines; /* lines with remote bits that the owner has not collected; 0: not on its list */
-    uint64_t clean_lines;          /* free lines that still read as zeros */
+    uint64_t clean_lines;          /* RUNS: lines that read as zeros: free, or with parked blocks only */
     uint32_t pending_next;         /* in the owner's list of units with remote frees */
     uint32_t next, previous;       /* in the owner's list of units, or of large and huge blocks */
     union {
@@ -47,9 +48,12 @@ typedef struct hki_unit {
         _Atomic uint32_t head;  /* LARGE_TAIL: the unit where the block starts */
     };
     _Atomic uint32_t collections; /* RUNS: odd while the heap is taking in remote frees; never set back */
+    uint16_t stale_pages;         /* RUNS: pages without a live block at the heap's last look: see heap_pages.h */
     _Atomic uint8_t kind;         /* hki_unit_kind */
-    bool has_room;                /* RUNS: on the heap's list of units with free lines, not on that of full ones */
-    bool moved;                   /* HUGE: the mapping has been moved by mremap */
+    union {
+        bool has_room; /* RUNS: on the heap's list of units with free lines, not on that of full ones */
+        bool moved;    /* HUGE: the mapping has been moved by mremap */
+    };
 } hki_unit;
 _Static_assert(sizeof(hki_unit) == 64, "a unit's metadata is one cache line");
 _Static_assert(sizeof(hki_run) == 16, "a run's record is 1/64 of its first line");
@@ -67,10 +71,12 @@ typedef enum hki_segment_state {
 typedef struct hki_segment {
     uint64_t free_units;     /* UNITS */
     uint64_t clean_units;    /* UNITS: those of the free ones that read as zeros */
+    uint64_t stale_units;    /* UNITS: those of the free, dirty ones that were so at the last purge */
     uint32_t next, previous; /* UNITS: among the segments with free units; 0 ends the list */
     _Atomic uint32_t head;   /* HUGE_TAIL: the segment where the block starts */
     _Atomic uint8_t state;   /* hki_segment_state */
+    bool is_private;         /* of a private pool */
 } hki_segment;
-_Static_assert(sizeof(hki_segment) == 32, "two segments to a cache line");
+_Static_assert(sizeof(hki_segment) == 40, "a segment's record has no holes to speak of");
 
 #endif

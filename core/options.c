@@ -1,4 +1,4 @@
-/* options: see options.h. No state: each value goes to the layer that it is for. */
+/* options: see options.h. The policy goes to report; numbers stay here. */
 #include "options.h"
 
 #include "os.h"
@@ -7,8 +7,41 @@
 
 #include <string.h>
 
-static void load_policy(const char *value) {
+#define NUMBER(variable, name, initial, largest) _Atomic unsigned variable = initial;
+HKI_NUMBER_OPTIONS(NUMBER)
+#undef NUMBER
+
+static void complain(const char *name, const char *value, const char *expected) {
     hki_text text = {0};
+    hki_text_add(&text, name);
+    hki_text_add(&text, " is \"");
+    hki_text_add(&text, value);
+    hki_text_add(&text, "\", which is ");
+    hki_text_add(&text, expected);
+    hki_text_add(&text, "; it is ignored");
+    hki_text_write(&text);
+}
+
+static bool is_given(const char *value) {
+    return value != NULL && *value != '\0';
+}
+
+static void load_number(_Atomic unsigned *variable, const char *name, unsigned largest, const char *expected) {
+    const char *value = hki_os_environment(name);
+    uint64_t number = 0;
+    if (!is_given(value))
+        return;
+    for (const char *digit = value; *digit != '\0'; digit++) {
+        number = number * 10 + (uint64_t)(unsigned char)(*digit - '0');
+        if (*digit < '0' || *digit > '9' || number > largest) {
+            complain(name, value, expected);
+            return;
+        }
+    }
+    atomic_store_explicit(variable, (unsigned)number, memory_order_relaxed);
+}
+
+static void load_policy(const char *value) {
 #define POLICY(constant, word)                                                                                         \
     if (strcmp(value, word) == 0) {                                                                                    \
         hki_report_set_policy(constant);                                                                               \
@@ -16,18 +49,17 @@ static void load_policy(const char *value) {
     }
     HKI_POLICIES(POLICY)
 #undef POLICY
-    hki_text_add(&text, "HAKMEM_ON_ERROR is \"");
-    hki_text_add(&text, value);
-    hki_text_add(&text, "\", which is none of:");
-#define POLICY(constant, word) hki_text_add(&text, " " word);
-    HKI_POLICIES(POLICY)
+#define POLICY(constant, word) " " word
+    complain("HAKMEM_ON_ERROR", value, "none of:" HKI_POLICIES(POLICY));
 #undef POLICY
-    hki_text_add(&text, "; it is ignored");
-    hki_text_write(&text);
 }
 
 void hki_options_load(void) {
     const char *on_error = hki_os_environment("HAKMEM_ON_ERROR");
-    if (on_error != NULL && *on_error != '\0')
+    if (is_given(on_error))
         load_policy(on_error);
+#define NUMBER(variable, name, initial, largest)                                                                       \
+    load_number(&(variable), name, largest, "no whole number from 0 to " #largest);
+    HKI_NUMBER_OPTIONS(NUMBER)
+#undef NUMBER
 }

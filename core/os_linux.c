@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -19,6 +20,8 @@ enum { RESERVE_FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
 static _Atomic unsigned long calls;
 static _Atomic unsigned long fail_from;
 static _Atomic unsigned long fail_until;
+
+static _Atomic uint64_t clock_advance; /* milliseconds; for tests */
 
 static pthread_key_t thread_exit_key;
 static _Atomic bool has_thread_exit_key;
@@ -161,6 +164,17 @@ void hki_os_write_error(const char *text, size_t length) {
         length -= (size_t)written;
     }
     errno = saved;
+}
+
+uint64_t hki_os_milliseconds(void) {
+    struct timespec now = {0};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 +
+           atomic_load_explicit(&clock_advance, memory_order_relaxed);
+}
+
+void hki_os_advance_clock(uint64_t milliseconds) {
+    atomic_fetch_add_explicit(&clock_advance, milliseconds, memory_order_relaxed);
 }
 
 void hki_os_yield(void) {

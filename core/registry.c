@@ -249,13 +249,30 @@ bool hki_segments_extend(uint32_t first, size_t count, size_t more) {
     return true;
 }
 
-/* The pages of the tables that only this segment uses. That they are given back is a courtesy, so refusal is fine. */
-static void purge_tables(uint32_t segment) {
-    for (int i = 0; i < TABLES; i++) {
-        size_t bytes = tables[i].bytes_per_segment;
-        if (bytes % hki_os_page_size() == 0)
-            hki_os_purge(tables[i].start + bytes * segment, bytes);
+/* Of each page of a table that holds whole units, all units must be free. That pages are given back is a courtesy, so
+ * refusal is fine. The units' own records stay: one that went back to the pool may still be looked at. */
+static void purge_table(const table *table, uint32_t segment, uint64_t free_units) {
+    size_t page = hki_os_page_size();
+    size_t per_unit = table->bytes_per_segment / HKI_UNITS_PER_SEGMENT;
+    if (table->bytes_per_segment % page != 0)
+        return;
+    size_t units = hki_max(page / per_unit, 1);
+    char *start = table->start + table->bytes_per_segment * segment;
+    for (size_t first = 0; first < HKI_UNITS_PER_SEGMENT; first += units) {
+        size_t count = 0;
+        while (first + count < HKI_UNITS_PER_SEGMENT &&
+               (~free_units & hki_bit_range((unsigned)(first + count), (unsigned)units)) == 0)
+            count += units;
+        if (count > 0)
+            hki_os_purge(start + first * per_unit, count * per_unit);
+        first += count;
     }
+}
+
+void hki_tables_purge(uint32_t segment, uint64_t free_units) {
+    for (int i = 0; i < TABLES; i++)
+        if (i != TABLE_UNITS && i != TABLE_SEGMENTS)
+            purge_table(&tables[i], segment, free_units);
 }
 
 bool hki_segments_give(uint32_t first, size_t count) {
@@ -267,7 +284,7 @@ bool hki_segments_give(uint32_t first, size_t count) {
         hki_os_unmap(segment_address(first), count << HKI_SEGMENT_SHIFT);
     }
     if (state_of(first) != HKI_SEGMENT_HUGE_TAIL)
-        purge_tables(first);
+        hki_tables_purge(first, ~UINT64_C(0));
     set_states(first, 0, count, HKI_SEGMENT_UNUSED);
     return true;
 }

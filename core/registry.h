@@ -73,6 +73,8 @@ bool hki_segments_give(uint32_t first, size_t count);
  * The metadata of its units does not move. Returns the first of the new segments; 0 if it cannot be done: then nothing
  * has changed. */
 uint32_t hki_segments_move(uint32_t first, size_t count, size_t new_count);
+/* Gives back the pages of the tables that only the free units in `free_units` of a segment use; they read as zeros. */
+void hki_tables_purge(uint32_t segment, uint64_t free_units);
 /* One more than the highest segment ever taken. Any thread. */
 uint32_t hki_segments_end(void);
 

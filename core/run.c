@@ -55,6 +55,18 @@ void hki_run_remove(uint32_t first_line) {
     atomic_store_explicit(starts, rest, memory_order_relaxed);
 }
 
+/* Granules from one block to the next. */
+static unsigned stride_of(uint32_t first_line) {
+    unsigned size_class = atomic_load_explicit(&hki_run_record(first_line)->size_class, memory_order_relaxed);
+    return hki_classes[size_class].size / HKI_GRANULE_SIZE;
+}
+
+/* The blocks in these granules will be written to. */
+static void dirty_lines(uintptr_t first, uintptr_t end) {
+    uint32_t line = hki_granule_line(first);
+    hki_line_unit(line)->clean_lines &= ~hki_run_mask(line, hki_granule_line(end - 1) - line + 1);
+}
+
 unsigned hki_run_unpark(uint32_t first_line, uintptr_t *granules, unsigned max) {
     hki_run *run = hki_run_record(first_line);
     uint64_t *words = &hki_registry.parked[(size_t)first_line * HKI_WORDS_PER_LINE];
@@ -68,7 +80,35 @@ unsigned hki_run_unpark(uint32_t first_line, uintptr_t *granules, unsigned max) 
         words[word] = bits;
     }
     run->parked = (uint16_t)(run->parked - count);
+    if (count > 0)
+        dirty_lines(granules[count - 1], granules[0] + stride_of(first_line));
     return count;
+}
+
+/* Whether only parked blocks reach into a line; `offset` is its distance from the run's start. */
+static bool is_line_parked(const uint64_t *words, unsigned offset, unsigned stride, unsigned blocks) {
+    unsigned first = (unsigned)hki_divide_up(offset, stride);
+    unsigned end = (unsigned)hki_min(hki_divide_up(offset + HKI_GRANULES_PER_LINE, stride), blocks);
+    unsigned reaches_in = first > 0 && offset % stride != 0 ? first - 1 : first;
+    for (unsigned i = reaches_in; i < end; i++)
+        if ((words[i * stride >> 6] >> (i * stride & 63) & 1) == 0)
+            return false;
+    return true;
+}
+
+uint64_t hki_run_parked_lines(uint32_t first_line) {
+    const hki_run *run = hki_run_record(first_line);
+    unsigned lines = hki_run_lines(run);
+    uint64_t mask = 0;
+    if (run->parked == run->blocks && run->parked > 0)
+        return hki_run_mask(first_line, lines);
+    if (run->parked == 0)
+        return 0;
+    const uint64_t *words = &hki_registry.parked[(size_t)first_line * HKI_WORDS_PER_LINE];
+    for (unsigned i = 0; i < lines; i++)
+        if (is_line_parked(words, i * HKI_GRANULES_PER_LINE, stride_of(first_line), run->blocks))
+            mask |= hki_run_mask(first_line + i, 1);
+    return mask;
 }
 
 void hki_run_park(uint32_t first_line, uintptr_t granule) {

@@ -52,6 +52,8 @@ void hki_run_resize_large(uint32_t first_line, unsigned lines, uint32_t heap_tag
 void hki_run_remove(uint32_t first_line);
 /* Moves up to `max` parked blocks, the lowest ones, to `granules`, in descending order. Returns how many. */
 unsigned hki_run_unpark(uint32_t first_line, uintptr_t *granules, unsigned max);
+/* Which lines of a run (a mask in the words of its unit) only parked blocks reach into. */
+uint64_t hki_run_parked_lines(uint32_t first_line);
 /* Parks a block. */
 void hki_run_park(uint32_t first_line, uintptr_t granule);
 

@@ -18,6 +18,9 @@
     X(HK_ERR_UNSUPPORTED, "not supported here")                                                                        \
     X(HK_ERR_CORRUPT, "the allocator's books do not agree")
 
+/* X(variable, environment variable, default, largest value): the options that are whole numbers from 0 up. */
+#define HKI_NUMBER_OPTIONS(X) X(hki_purge_delay_ms, "HAKMEM_PURGE_DELAY_MS", 10, 3600000)
+
 /* X(policy, word): the values of HAKMEM_ON_ERROR. */
 #define HKI_POLICIES(X)                                                                                                \
     X(HK_ON_ERROR_ABORT, "abort")                                                                                      \

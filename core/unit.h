@@ -1,14 +1,28 @@
-/* unit: the pool of units, one for all arenas. It takes segments from the registry and gives them back when enough
- * units are free; pages of free units go back to the OS as well. Guarded by hki_pool_lock.
+/* unit: pools of units. The shared pool, of all arenas, takes segments from the registry and gives them back when all
+ * their units are free; a private one has the segments that it was made with. Free units keep their pages for
+ * hki_purge_delay_ms, so that those that come and go cost no faults; then the pages go back to the OS, also those of the
+ * tables that only free units used. There is no thread for this: every take and give looks at the clock.
+ * Guarded by hki_pool_lock.
  *
- * Invariants: a segment of state UNITS is on the list exactly if it has a free unit; dirty_units is the number of free
- * units that are not clean, over all segments; used_units that of units that are not free. */
+ * Invariants: a segment of state UNITS is on its pool's list exactly if it has a free unit; dirty_units is the number of
+ * free units that are not clean, over all segments of the pool; used_units that of units that are not free; stale units
+ * are free, not clean, and have been so since the last purge. */
 #ifndef HKI_UNIT_H
 #define HKI_UNIT_H
 
 #include "registry.h"
 
-/* What is asked of the pool: `count` units in a row (1..64), the first at a multiple of `alignment` units, if possible
+typedef struct hki_pool {
+    uint32_t first_segment; /* of the list of segments with free units */
+    bool is_private;        /* one arena's: takes and gives no segment, and purges only when told to */
+    size_t dirty_units;
+    size_t used_units;
+    uint64_t last_purge; /* hki_os_milliseconds */
+} hki_pool;
+
+extern hki_pool hki_shared_pool;
+
+/* What is asked of a pool: `count` units in a row (1..64), the first at a multiple of `alignment` units, if possible
  * with as many more free ones behind them that there are `room` in all. */
 typedef struct hki_units_wanted {
     size_t count, alignment, room;
@@ -16,18 +30,20 @@ typedef struct hki_units_wanted {
     hki_unit_kind kind; /* of the first; the others are tails of it */
 } hki_units_wanted;
 
-/* Takes units and writes owners and kinds. Returns the first unit's number, 0 if the OS refuses. *clean tells whether
- * all of them read as zeros. */
-uint32_t hki_units_take(const hki_units_wanted *wanted, bool *clean);
+/* Takes units and writes owners and kinds. Returns the first unit's number, 0 if there is none: the OS refuses, or a
+ * private pool is full. *clean tells whether all of them read as zeros. */
+uint32_t hki_units_take(hki_pool *pool, const hki_units_wanted *wanted, bool *clean);
 /* Takes the `more` units behind [first, first + count) into the same block, if they are free. */
-bool hki_units_extend(uint32_t first, size_t count, size_t more);
+bool hki_units_extend(hki_pool *pool, uint32_t first, size_t count, size_t more);
 /* Makes a huge block of one that begins a segment in which all other units are free. False if it is not so. */
-bool hki_units_make_huge(uint32_t first, size_t count);
+bool hki_units_make_huge(hki_pool *pool, uint32_t first, size_t count);
 /* Gives units back; their bits are all clear. */
-void hki_units_give(uint32_t first, size_t count);
+void hki_units_give(hki_pool *pool, uint32_t first, size_t count);
 /* Makes units of mapped segments that served another purpose; their bits are all clear. */
-void hki_units_adopt(uint32_t first_segment, size_t count);
-/* Recounts the pool's invariants: NULL, or what does not hold. */
+void hki_units_adopt(hki_pool *pool, uint32_t first_segment, size_t count);
+/* Gives the pages of all free units back now. */
+void hki_units_purge(hki_pool *pool);
+/* Recounts the invariants of the shared pool: NULL, or what does not hold. */
 const char *hki_units_check(void);
 
 #endif

@@ -10,7 +10,7 @@ local LAYERS = {
     {"report", "options"},
     {"registry", "metadata", "quota"},
     {"size_class", "unit", "run", "large", "block"},
-    {"heap", "heap_lines"},
+    {"heap", "heap_lines", "heap_pages"},
     {"arena", "rewind", "statistics", "check"},
     {"thread"},
     {"alloc"},

@@ -104,7 +104,8 @@ Test(heap, new_class_starts_with_its_shortest_run_and_a_small_stack, .init = sta
         uintptr_t granule = alloc(i);
         cr_assert_neq(granule, 0);
         cr_assert_eq(held() - before, hki_classes[i].few_lines);
-        cr_assert_eq(heap->end[i] - atomic_load(&books_of(i)->bottom), hki_min(16, hki_classes[i].stack_slots));
+        size_t slots = (size_t)(heap->end[i] - atomic_load(&books_of(i)->bottom));
+        cr_assert_eq(slots, hki_min(16, hki_classes[i].stack_slots));
         assert_books(i, 1);
     }
     cr_assert_lt((size_t)(heap->storage - stacks[0]), FIXTURE_SLOTS);

@@ -102,7 +102,7 @@ Test(heap_lines, refusal_takes_nothing, .init = start_heaps) {
     bool clean;
     const hki_units_wanted rest = {.count = 63, .alignment = 1, .owner = 8, .kind = HKI_UNIT_LARGE};
     hki_lock_acquire(&hki_pool_lock);
-    hki_units_take(&rest, &clean); /* of the segment */
+    hki_units_take(&hki_shared_pool, &rest, &clean); /* of the segment */
     hki_lock_release(&hki_pool_lock);
     fail_from(0);
     cr_assert_eq(take(8, 6), HK_ERR_NO_MEMORY);

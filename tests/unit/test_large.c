@@ -3,7 +3,7 @@
 
 enum { OWNER = 0x7001, SEGMENT_LINES = HKI_SEGMENT_SIZE / HKI_LINE_SIZE };
 
-static hki_large_list list = {.owner = OWNER};
+static hki_large_list list = {.owner = OWNER, .pool = &hki_shared_pool};
 
 static void start(void) {
     cr_assert(hki_registry_start());
@@ -412,7 +412,7 @@ Test(large, notice_on_its_way_is_left_alone, .init = start) {
 /* A caller looks without the lock; by the time he has it, the block may be gone and its place another arena's. */
 Test(large, block_of_another_owner_by_now_is_left_alone, .init = start) {
     const size_t lengths[] = {65, SEGMENT_LINES + 1};
-    hki_large_list others = {.owner = OWNER + 8};
+    hki_large_list others = {.owner = OWNER + 8, .pool = &hki_shared_pool};
     for (size_t i = 0; i < LENGTH_OF(lengths); i++) {
         uintptr_t granule = take(lengths[i]);
         cr_assert_eq(hki_large_give(&others, granule), 0);

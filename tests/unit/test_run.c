@@ -12,7 +12,7 @@ static void take_unit(void) {
     const hki_units_wanted wanted = {.count = 1, .alignment = 1, .kind = HKI_UNIT_RUNS};
     cr_assert(hki_registry_start());
     hki_lock_acquire(&hki_pool_lock);
-    uint32_t unit = hki_units_take(&wanted, &clean);
+    uint32_t unit = hki_units_take(&hki_shared_pool, &wanted, &clean);
     hki_lock_release(&hki_pool_lock);
     cr_assert_neq(unit, 0);
     first_line = unit * HKI_LINES_PER_UNIT;

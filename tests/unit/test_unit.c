@@ -5,7 +5,7 @@ enum { DIRTY_MAX = 128 }; /* besides as many as are in use: see core/unit.c */
 
 static uint32_t take_wanted(hki_units_wanted wanted, bool *clean) {
     hki_lock_acquire(&hki_pool_lock);
-    uint32_t unit = hki_units_take(&wanted, clean);
+    uint32_t unit = hki_units_take(&hki_shared_pool, &wanted, clean);
     hki_lock_release(&hki_pool_lock);
     return unit;
 }
@@ -21,13 +21,13 @@ static uint32_t take_some(size_t count) {
 
 static void give(uint32_t first, size_t count) {
     hki_lock_acquire(&hki_pool_lock);
-    hki_units_give(first, count);
+    hki_units_give(&hki_shared_pool, first, count);
     hki_lock_release(&hki_pool_lock);
 }
 
 static bool extend(uint32_t first, size_t count, size_t more) {
     hki_lock_acquire(&hki_pool_lock);
-    bool done = hki_units_extend(first, count, more);
+    bool done = hki_units_extend(&hki_shared_pool, first, count, more);
     hki_lock_release(&hki_pool_lock);
     return done;
 }
@@ -263,7 +263,7 @@ Test(unit, adopted_segments_serve_as_dirty_units, .init = start) {
     bool clean = true;
     hki_lock_acquire(&hki_pool_lock);
     uint32_t first = hki_segments_take(3, 1, HKI_SEGMENT_HUGE);
-    hki_units_adopt(first, 3);
+    hki_units_adopt(&hki_shared_pool, first, 3);
     hki_lock_release(&hki_pool_lock);
     assert_pool();
     cr_assert_eq(count_pool().dirty, 3 * 64);
@@ -284,7 +284,7 @@ static uint32_t take_with_room(size_t count, size_t room) {
 
 static bool make_huge(uint32_t first, size_t count) {
     hki_lock_acquire(&hki_pool_lock);
-    bool done = hki_units_make_huge(first, count);
+    bool done = hki_units_make_huge(&hki_shared_pool, first, count);
     hki_lock_release(&hki_pool_lock);
     return done;
 }

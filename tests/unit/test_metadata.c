@@ -1,2 +1,0 @@
-#include "unit_test.h"
-Test(todo, todo) {}
