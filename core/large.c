@@ -5,7 +5,11 @@
 #include "os.h"
 #include "size_class.h"
 
-enum { LINES_PER_SEGMENT = HKI_SEGMENT_SIZE / HKI_LINE_SIZE };
+enum {
+    LINES_PER_SEGMENT = HKI_SEGMENT_SIZE / HKI_LINE_SIZE,
+    /* A block of so many lines that has grown gets segments of its own, where it can go on to grow without copying. */
+    OWN_SEGMENT_LINES = 512,
+};
 
 static size_t units_of(size_t lines) {
     return hki_divide_up(lines, HKI_LINES_PER_UNIT);
@@ -94,10 +98,8 @@ static uintptr_t make_live(hki_large_list *list, uint32_t number, size_t lines) 
 }
 
 static uint32_t take_units(const hki_large_list *list, const hki_large_wanted *wanted, bool *clean) {
-    size_t count = units_of(wanted->lines);
-    return hki_units_take(list->pool, &(hki_units_wanted){.count = count,
+    return hki_units_take(list->pool, &(hki_units_wanted){.count = units_of(wanted->lines),
                                               .alignment = hki_max(wanted->alignment >> HKI_UNIT_SHIFT, 1),
-                                              .room = wanted->grows ? 2 * count : count,
                                               .owner = list->owner,
                                               .kind = HKI_UNIT_LARGE},
                           clean);
@@ -107,7 +109,8 @@ uintptr_t hki_large_take(hki_large_list *list, const hki_large_wanted *wanted, b
     uintptr_t granule = 0;
     uint32_t number;
     hki_lock_acquire(&hki_pool_lock);
-    if (wanted->lines > LINES_PER_SEGMENT || wanted->alignment > HKI_SEGMENT_SIZE) {
+    bool grows = wanted->grows && wanted->lines >= OWN_SEGMENT_LINES;
+    if (grows || wanted->lines > LINES_PER_SEGMENT || wanted->alignment > HKI_SEGMENT_SIZE) {
         number = take_huge(list->owner, wanted->lines, wanted->alignment);
         *clean = true;
     } else {
@@ -213,21 +216,10 @@ static hki_unit *resize_huge(hki_large_list *list, hki_unit *unit, size_t lines)
     return unit;
 }
 
-/* A block that has its segment for itself can outgrow it. */
-static void make_huge(hki_large_list *list, hki_unit *unit) {
-    uncount(list, unit);
-    if (hki_units_make_huge(list->pool, hki_unit_number(unit), units_of(length_of(unit))))
-        unit->moved = false;
-    count(list, unit);
-}
-
 uintptr_t hki_large_resize(hki_large_list *list, uintptr_t granule, size_t lines) {
     hki_unit *unit = hki_granule_unit(granule);
     hki_lock_acquire(&hki_pool_lock);
-    bool live = is_live(list, granule);
-    if (live && lines > LINES_PER_SEGMENT && !is_huge(unit))
-        make_huge(list, unit);
-    if (!live)
+    if (!is_live(list, granule))
         unit = NULL;
     else if (is_huge(unit))
         unit = resize_huge(list, unit, lines);

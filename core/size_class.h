@@ -20,7 +20,7 @@ enum {
 
 /* How many free blocks of a size a heap's stack holds, and how many before it is known that the class grows. */
 #define HKI_STACK_SLOTS(size)                                                                                          \
-    ((size) <= 1024 ? 128 : (size) <= 2048 ? 64 : (size) <= 4096 ? 32 : (size) <= 8192 ? 16 : 8)
+    ((size) <= 256 ? 128 : (size) <= 8192 ? 32768 / (size) : 4)
 enum { HKI_FIRST_STACK_SLOTS = 16 };
 
 typedef struct hki_class_shape {

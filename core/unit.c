@@ -158,13 +158,9 @@ static place find_row(const hki_pool *pool, size_t count, size_t alignment, bool
     return (place){0, 0};
 }
 
-/* Units with pages come first, unless the block is to have room to grow. */
+/* Units with pages come first. */
 static place find_units(hki_pool *pool, const hki_units_wanted *wanted) {
-    place found = {0, 0};
-    if (wanted->room > wanted->count)
-        found = find_row(pool, hki_min(wanted->room, ALL_UNITS), wanted->alignment, false);
-    else
-        found = find_row(pool, wanted->count, wanted->alignment, true);
+    place found = find_row(pool, wanted->count, wanted->alignment, true);
     if (found.segment == 0)
         found = find_row(pool, wanted->count, wanted->alignment, false);
     if (found.segment == 0 && add_segment(pool))
@@ -196,25 +192,6 @@ bool hki_units_extend(hki_pool *pool, uint32_t first, size_t count, size_t more)
         return false;
     use_units(pool, first / ALL_UNITS, end, (unsigned)more);
     set_tails(first, count, count + more);
-    return true;
-}
-
-bool hki_units_make_huge(hki_pool *pool, uint32_t first, size_t count) {
-    HKI_ASSERT(hki_lock_is_held(&hki_pool_lock));
-    uint32_t number = first / ALL_UNITS;
-    hki_segment *segment = segment_at(number);
-    uint64_t others = count == ALL_UNITS ? 0 : ~hki_bit_range(0, (unsigned)count);
-    if (first % ALL_UNITS != 0 || segment->free_units != others)
-        return false;
-    if (others != 0)
-        list_remove(pool, number);
-    pool->dirty_units -= hki_count_bits(others & ~segment->clean_units);
-    pool->used_units -= count;
-    segment->free_units = segment->clean_units = segment->stale_units = 0;
-    for (uint32_t i = 1; i < ALL_UNITS; i++)
-        set_owner(first + i, 0, HKI_UNIT_FREE);
-    atomic_store_explicit(&hki_registry.units[first].kind, HKI_UNIT_HUGE, memory_order_relaxed);
-    atomic_store_explicit(&segment->state, HKI_SEGMENT_HUGE, memory_order_relaxed);
     return true;
 }
 

@@ -22,10 +22,9 @@ typedef struct hki_pool {
 
 extern hki_pool hki_shared_pool;
 
-/* What is asked of a pool: `count` units in a row (1..64), the first at a multiple of `alignment` units, if possible
- * with as many more free ones behind them that there are `room` in all. */
+/* What is asked of a pool: `count` units in a row (1..64), the first at a multiple of `alignment` units. */
 typedef struct hki_units_wanted {
-    size_t count, alignment, room;
+    size_t count, alignment;
     uintptr_t owner;
     hki_unit_kind kind; /* of the first; the others are tails of it */
 } hki_units_wanted;
@@ -35,8 +34,6 @@ typedef struct hki_units_wanted {
 uint32_t hki_units_take(hki_pool *pool, const hki_units_wanted *wanted, bool *clean);
 /* Takes the `more` units behind [first, first + count) into the same block, if they are free. */
 bool hki_units_extend(hki_pool *pool, uint32_t first, size_t count, size_t more);
-/* Makes a huge block of one that begins a segment in which all other units are free. False if it is not so. */
-bool hki_units_make_huge(hki_pool *pool, uint32_t first, size_t count);
 /* Gives units back; their bits are all clear. */
 void hki_units_give(hki_pool *pool, uint32_t first, size_t count);
 /* Makes units of mapped segments that served another purpose; their bits are all clear. */

@@ -150,12 +150,12 @@ Test(heap, flush_keeps_the_newest_half, .init = start_heaps) {
     static uintptr_t granules[1000];
     for (int i = 0; i < 1000; i++)
         granules[i] = alloc(HKI_CLASS_1024);
-    int i = 0;
-    while (stacked(HKI_CLASS_1024) < 128)
+    int i = 0, slots = hki_classes[HKI_CLASS_1024].stack_slots;
+    while (stacked(HKI_CLASS_1024) < (uint32_t)slots)
         hki_heap_free(heap, granules[i++]);
     hki_heap_free(heap, granules[i]);
-    cr_assert_eq(stacked(HKI_CLASS_1024), 65);
-    for (int k = i; k > i - 65; k--)
+    cr_assert_eq(stacked(HKI_CLASS_1024), (uint32_t)slots / 2 + 1);
+    for (int k = i; k > i - slots / 2 - 1; k--)
         cr_assert_eq(hki_heap_pop(heap, HKI_CLASS_1024), granules[k]);
 }
 

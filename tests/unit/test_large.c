@@ -221,54 +221,28 @@ Test(large, units_shrink_in_place, .init = start) {
     assert_counts(2, 1 + 61 * 64, 62);
 }
 
-Test(large, room_is_left_for_what_grows, .init = start) {
-    uintptr_t granule = take_growing(65), next = take(65);
-    cr_assert_eq(next, granule + 2 * ((uintptr_t)1 << HKI_GRANULE_TO_UNIT)); /* no reserve, just a better place */
-    give(next);
-    uintptr_t small = take(65), hole = take(130), last = take(65);
-    give(hole);
-    cr_assert_neq(take_growing(130), hole);
-    cr_assert_eq(take(130), hole);
-    cr_assert(small != 0 && last != 0);
-}
-
-Test(large, row_alone_in_its_segment_outgrows_it_in_place, .init = start) {
-    uintptr_t granule = take(100);
-    fill_block(granule, 100, 1);
-    cr_assert_eq(resize(granule, SEGMENT_LINES + 1), granule);
+Test(large, what_has_grown_gets_segments_of_its_own, .init = start) {
+    uintptr_t small = take_growing(511), granule = take_growing(512);
+    cr_assert_not(is_huge(small));
     cr_assert(is_huge(granule));
-    cr_assert_eq(state_of(granule, 1), HKI_SEGMENT_HUGE_TAIL);
-    cr_assert(block_is_filled(granule, 100, 1));
-    assert_counts(1, SEGMENT_LINES + 1, 128);
-    fill_block(granule, SEGMENT_LINES + 1, 2);
-    cr_assert_eq(give(granule), SEGMENT_LINES + 1);
-    assert_counts(0, 0, 0);
+    assert_counts(2, 1023, 8 + 64);
+    fill_block(granule, 512, 1);
+    cr_assert_eq(resize(granule, SEGMENT_LINES), granule);
+    cr_assert_eq(resize(granule, SEGMENT_LINES + 1), granule);
+    cr_assert(block_is_filled(granule, 512, 1));
+    assert_counts(2, 511 + SEGMENT_LINES + 1, 8 + 128);
+    cr_assert_eq(resize(granule, 1), granule);
+    assert_counts(2, 511 + 1, 8 + 64);
+    cr_assert_eq(give(granule), 1);
+    assert_counts(1, 511, 8);
 }
 
-Test(large, row_among_others_does_not_become_huge, .init = start) {
+Test(large, row_does_not_outgrow_its_segment, .init = start) {
     uintptr_t granule = take(100), next = take(100);
     cr_assert_eq(resize(granule, SEGMENT_LINES + 1), 0);
     cr_assert_eq(resize(next, SEGMENT_LINES + 1), 0);
     cr_assert_not(is_huge(granule));
     assert_counts(2, 200, 4);
-}
-
-Test(large, row_whose_growth_is_refused_is_still_there, .init = start) {
-    for (unsigned long skip = 0;; skip++) {
-        uintptr_t granule = take(100);
-        fill_block(granule, 100, 1);
-        fail_from(skip);
-        uintptr_t grown = resize(granule, 3 * SEGMENT_LINES);
-        hki_os_fail_calls(0, 0);
-        uintptr_t now = grown != 0 ? grown : granule;
-        cr_assert(block_is_filled(now, 100, 1));
-        assert_counts(1, grown != 0 ? 3 * SEGMENT_LINES : 100, hki_large_units(grown ? 3 * SEGMENT_LINES : 100, is_huge(now)));
-        cr_assert_neq(give(now), 0);
-        assert_counts(0, 0, 0);
-        if (grown == granule)
-            break;
-        cr_assert_lt(skip, 30);
-    }
 }
 
 /* ---- resize huge blocks ---- */

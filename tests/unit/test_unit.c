@@ -1,8 +1,6 @@
 /* unit: the pool of units: rows, owners, purging, segments that come and go. */
 #include "unit_test.h"
 
-enum { DIRTY_MAX = 128 }; /* besides as many as are in use: see core/unit.c */
-
 static uint32_t take_wanted(hki_units_wanted wanted, bool *clean) {
     hki_lock_acquire(&hki_pool_lock);
     uint32_t unit = hki_units_take(&hki_shared_pool, &wanted, clean);
@@ -11,7 +9,7 @@ static uint32_t take_wanted(hki_units_wanted wanted, bool *clean) {
 }
 
 static uint32_t take(size_t count, size_t alignment, uintptr_t owner, bool *clean) {
-    return take_wanted((hki_units_wanted){count, alignment, count, owner, HKI_UNIT_LARGE}, clean);
+    return take_wanted((hki_units_wanted){count, alignment, owner, HKI_UNIT_LARGE}, clean);
 }
 
 static uint32_t take_some(size_t count) {
@@ -166,19 +164,27 @@ Test(unit, full_segments_leave_the_list_and_come_back, .init = start) {
     cr_assert_eq(count_pool().used, 0);
 }
 
+/* What is free at one look of the clock loses its pages at the next one; the looks come with takes and gives. */
+static void let_time_pass(void) {
+    for (int i = 0; i < 3; i++) {
+        hki_os_advance_clock(atomic_load(&hki_purge_delay_ms));
+        give(take_some(1), 1);
+    }
+}
+
 Test(unit, whole_free_segments_go_back_to_the_system, .init = start) {
     enum { SEGMENTS = 40 };
     uint32_t firsts[SEGMENTS];
     for (int i = 0; i < SEGMENTS; i++)
         firsts[i] = take_some(64);
-    cr_assert_eq(count_pool().segments, SEGMENTS);
-    for (int i = 0; i < SEGMENTS; i++) {
+    let_time_pass();
+    cr_assert_eq(count_pool().segments, SEGMENTS + 1);
+    for (int i = 0; i < SEGMENTS; i++)
         give(firsts[i], 64);
-        assert_pool();
-        pool_counts counts = count_pool();
-        cr_assert_leq(counts.dirty, DIRTY_MAX + counts.used);
-    }
-    cr_assert_leq(count_pool().segments, DIRTY_MAX / 64);
+    cr_assert_geq(count_pool().segments, SEGMENTS);
+    let_time_pass();
+    assert_pool();
+    cr_assert_leq(count_pool().segments, 1);
     for (int i = 0; i < SEGMENTS; i++) {
         bool unused = atomic_load(&hki_registry.segments[firsts[i] / 64].state) == HKI_SEGMENT_UNUSED;
         cr_assert_eq(can_read(address_of(firsts[i])), !unused);
@@ -196,15 +202,63 @@ Test(unit, pages_of_free_units_go_back_to_the_system, .init = start) {
         give(firsts[i] + 1, 30);
         give(firsts[i] + 32, 32);
     }
-    pool_counts counts = count_pool();
+    for (int i = 0; i < SEGMENTS; i++)
+        cr_assert_eq(*address_of(firsts[i] + 17), 1);
+    let_time_pass();
     assert_pool();
-    cr_assert_eq(counts.used, 2 * SEGMENTS);
-    cr_assert_leq(counts.dirty, DIRTY_MAX + counts.used);
-    cr_assert_geq(counts.clean + DIRTY_MAX + counts.used, SEGMENTS * 62);
-    for (int i = 0; i < SEGMENTS; i++) {
-        bool is_clean = (hki_registry.segments[firsts[i] / 64].clean_units >> 17 & 1) != 0;
-        cr_assert_eq(*address_of(firsts[i] + 17), is_clean ? 0 : 1);
-    }
+    cr_assert_eq(count_pool().used, 2 * SEGMENTS);
+    cr_assert_leq(count_pool().dirty, 1);
+    for (int i = 0; i < SEGMENTS; i++)
+        cr_assert_eq(*address_of(firsts[i] + 17), 0);
+}
+
+Test(unit, what_is_used_again_in_time_keeps_its_pages, .init = start) {
+    uint32_t first = take_some(2);
+    *address_of(first) = 1;
+    *address_of(first + 1) = 1;
+    give(first, 2);
+    cr_assert_eq(take_some(1), first);
+    hki_os_advance_clock(atomic_load(&hki_purge_delay_ms));
+    give(take_some(1), 1);
+    assert_pool();
+    cr_assert_eq(*address_of(first), 1);
+    cr_assert_eq(*address_of(first + 1), 0);
+}
+
+Test(unit, delay_of_zero_is_at_once, .init = start) {
+    atomic_store(&hki_purge_delay_ms, 0);
+    uint32_t first = take_some(3);
+    *address_of(first + 1) = 1;
+    give(first + 1, 1);
+    cr_assert_eq(*address_of(first + 1), 0);
+    cr_assert_eq(count_pool().dirty, 0);
+    assert_pool();
+}
+
+Test(unit, purge_is_at_once, .init = start) {
+    uint32_t first = take_some(3), rest = take_some(64);
+    *address_of(first + 1) = 1;
+    give(first + 1, 1);
+    give(rest, 64);
+    hki_lock_acquire(&hki_pool_lock);
+    hki_units_purge(&hki_shared_pool);
+    hki_lock_release(&hki_pool_lock);
+    cr_assert_eq(*address_of(first + 1), 0);
+    cr_assert(count_pool().dirty == 0 && count_pool().segments == 1);
+    assert_pool();
+}
+
+/* The tables' pages of units that are free go as well; those of neighbours in use stay. */
+Test(unit, tables_of_free_units_are_purged, .init = start) {
+    uint32_t first = take_some(64);
+    uint32_t line = first * HKI_LINES_PER_UNIT;
+    for (uint32_t i = 0; i < 64 * HKI_LINES_PER_UNIT; i++)
+        hki_line_set_tag(line + i, 7);
+    give(first + 1, 63);
+    let_time_pass();
+    assert_pool();
+    cr_assert_eq(hki_granule_tag(hki_line_granule(line)), 7);
+    cr_assert_eq(hki_granule_tag(hki_line_granule(line + 63 * HKI_LINES_PER_UNIT)), 0);
 }
 
 Test(unit, refused_purges_lose_nothing, .init = start) {
@@ -212,6 +266,7 @@ Test(unit, refused_purges_lose_nothing, .init = start) {
     uint32_t firsts[SEGMENTS];
     for (int i = 0; i < SEGMENTS; i++)
         firsts[i] = take_some(64);
+    atomic_store(&hki_purge_delay_ms, 0);
     fail_from(0);
     for (int i = 0; i < SEGMENTS; i++) {
         give(firsts[i], 64);
@@ -225,11 +280,12 @@ Test(unit, refused_purges_lose_nothing, .init = start) {
     for (int i = 0; i < SEGMENTS; i++)
         give(firsts[i], 64);
     assert_pool();
-    cr_assert_leq(count_pool().dirty, DIRTY_MAX);
+    cr_assert_eq(count_pool().dirty, 0);
 }
 
 Test(unit, some_refused_purges_lose_nothing, .init = start) {
     enum { SEGMENTS = 20 };
+    atomic_store(&hki_purge_delay_ms, 0);
     for (unsigned long skip = 0; skip < 30; skip++) {
         uint32_t firsts[SEGMENTS];
         for (int i = 0; i < SEGMENTS; i++)
@@ -273,71 +329,6 @@ Test(unit, adopted_segments_serve_as_dirty_units, .init = start) {
         fill(address_of(unit), 64 * (size_t)HKI_UNIT_SIZE, 1);
     }
     assert_pool();
-}
-
-/* ---- room to grow ---- */
-
-static uint32_t take_with_room(size_t count, size_t room) {
-    bool clean;
-    return take_wanted((hki_units_wanted){count, 1, room, 8, HKI_UNIT_LARGE}, &clean);
-}
-
-static bool make_huge(uint32_t first, size_t count) {
-    hki_lock_acquire(&hki_pool_lock);
-    bool done = hki_units_make_huge(&hki_shared_pool, first, count);
-    hki_lock_release(&hki_pool_lock);
-    return done;
-}
-
-Test(unit, room_is_left_if_there_is_any, .init = start) {
-    uint32_t first = take_some(3), gap = take_some(3);
-    take_some(1);
-    give(gap, 3);
-    uint32_t roomy = take_with_room(2, 6);
-    cr_assert_neq(roomy, gap);
-    cr_assert(extend(roomy, 2, 4));
-    cr_assert_eq(take_with_room(2, 2), gap);
-    give(first, 3);
-    assert_pool();
-}
-
-Test(unit, room_is_no_condition, .init = start) {
-    uint32_t first = take_some(62);
-    cr_assert(extend(first, 62, 1));
-    fail_from(0);
-    cr_assert_eq(take_with_room(1, 200), first + 63);
-    hki_os_fail_calls(0, 0);
-    cr_assert_neq(take_with_room(40, 200), 0);
-    assert_pool();
-}
-
-Test(unit, row_alone_in_its_segment_becomes_huge, .init = start) {
-    uint32_t first = take_some(5), next = take_some(1);
-    cr_assert_not(make_huge(first, 5));
-    give(next, 1);
-    cr_assert_not(make_huge(first, 4));
-    cr_assert(make_huge(first, 5));
-    cr_assert_eq(atomic_load(&hki_registry.segments[first / 64].state), HKI_SEGMENT_HUGE);
-    cr_assert(kind_of(first) == HKI_UNIT_HUGE && owner_of(first) == 8);
-    cr_assert_eq(kind_of(first + 1), HKI_UNIT_FREE);
-    assert_pool();
-    cr_assert_eq(count_pool().segments, 0);
-    cr_assert_neq(take_some(1) / 64, first / 64);
-    assert_pool();
-}
-
-Test(unit, row_behind_the_start_of_its_segment_stays, .init = start) {
-    uint32_t first = take_some(1), second = take_some(5);
-    give(first, 1);
-    cr_assert_not(make_huge(second, 5));
-    assert_pool();
-}
-
-Test(unit, whole_segment_becomes_huge, .init = start) {
-    uint32_t first = take_some(64);
-    cr_assert(make_huge(first, 64));
-    assert_pool();
-    cr_assert_eq(count_pool().segments, 0);
 }
 
 /* ---- a model ---- */

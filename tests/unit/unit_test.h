@@ -7,6 +7,7 @@
 #include "alloc.h"
 #include "check.h"
 #include "lock.h"
+#include "options.h"
 #include "os.h"
 #include "report.h"
 #include "unit.h"
