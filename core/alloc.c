@@ -177,26 +177,41 @@ void *hki_alloc(hki_arena *arena, hki_request request) {
 
 /* ---- free ---- */
 
-static bool is_size(const hki_arena *arena, const hki_block *block, size_t size) {
+static bool is_size(const hki_block *block, size_t size) {
     if (size == HKI_ANY_SIZE || (block->any_size && size <= block->size))
         return true;
     if (block->kind != HK_POINTER_SMALL)
         return size <= HKI_BLOCK_MAX && hki_lines_of(size) << HKI_LINE_SHIFT == block->size;
-    return size <= HKI_SMALL_MAX && hki_class_of(arena->heap.class_table, size) == block->size_class;
+    const uint8_t *class_table = hki_arena_of_owner(block->owner)->heap.class_table;
+    return size <= HKI_SMALL_MAX && hki_class_of(class_table, size) == block->size_class;
+}
+
+/* The process heap takes over what is left of arenas that were retired. */
+static bool may_free(const hki_arena *arena, const hki_block *block) {
+    const hki_arena *owner = hki_arena_of_owner(block->owner);
+    return owner == arena || (owner != NULL && hki_arena_is_retired(owner) &&
+                              arena == atomic_load_explicit(&hki_default_arena, memory_order_relaxed));
+}
+
+static bool is_retired(const hki_block *block) {
+    const hki_arena *owner = hki_arena_of_owner(block->owner);
+    return owner != NULL && hki_arena_is_retired(owner);
 }
 
 /* HK_OK if the target is a live block of the arena and has the given size, if any. Else the misuse is reported. */
 static hk_status find_target(const hki_arena *arena, hki_target target, hki_block *block) {
     *block = hki_block_find(target.pointer);
     hk_status status = block->status;
-    if (status == HK_OK && hki_arena_of_owner(block->owner) != arena)
+    if (status == HK_OK && !may_free(arena, block))
         status = HK_ERR_WRONG_ARENA;
-    if (status == HK_OK && !is_size(arena, block, target.size))
+    if (status == HK_OK && !is_size(block, target.size))
         status = HK_ERR_SIZE_MISMATCH;
     return status == HK_OK ? HK_OK : hki_misuse(target, block, status);
 }
 
 static hk_status free_block(hki_arena *arena, const hki_block *block) {
+    if (is_retired(block))
+        return hki_arena_free_retired(hki_arena_of_owner(block->owner), hki_granule_address(block->granule));
     if ((block->owner & HKI_OWNER_IS_ARENA) != 0) {
         size_t lines = hki_large_give(&arena->large, block->granule);
         hki_quota_give(&arena->quota, lines);
@@ -266,6 +281,8 @@ static uintptr_t resize_large(hki_arena *arena, const hki_block *block, size_t l
 
 /* A size of the same kind of block: it may be had without copying. 0 if not. */
 static uintptr_t resize_in_place(hki_arena *arena, const hki_block *block, size_t size) {
+    if (is_retired(block))
+        return size <= block->size && size > block->size / 2 ? block->granule : 0;
     if (size <= HKI_SMALL_MAX) {
         bool same = block->kind == HK_POINTER_SMALL && hki_class_of(arena->heap.class_table, size) == block->size_class;
         return same ? block->granule : 0;
@@ -285,6 +302,8 @@ static uintptr_t resize_in_place(hki_arena *arena, const hki_block *block, size_
  * say its new size. */
 static uintptr_t shrink_in_place(hki_arena *arena, const hki_block *block, size_t size) {
     size_t lines = hki_lines_of(size);
+    if (is_retired(block))
+        return block->granule;
     if (is_arenas(block))
         return resize_large(arena, block, lines);
     if (is_own_lines(arena, block)) {

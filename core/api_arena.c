@@ -41,11 +41,36 @@ hk_status hk_arena_create(const hk_arena_config *config, hk_arena **handle) {
     return HK_OK;
 }
 
+/* The process heap has users that do not know of each other. */
+static bool is_default(const hk_arena *handle) {
+    const hki_arena *arena = hki_arena_find(handle);
+    return arena != NULL && arena == atomic_load_explicit(&hki_default_arena, memory_order_relaxed);
+}
+
 hk_status hk_arena_destroy(hk_arena *handle) {
-    hki_arena *arena = hki_arena_find(handle);
-    if (arena != NULL && arena == atomic_load_explicit(&hki_default_arena, memory_order_relaxed))
+    if (is_default(handle))
         return hki_fail(HK_ERR_INVALID_ARGUMENT);
     return hki_arena_destroy(handle) ? HK_OK : hki_bad_arena("hk_arena_destroy", handle);
+}
+
+hk_status hk_arena_reset(hk_arena *handle) {
+    if (is_default(handle))
+        return hki_fail(HK_ERR_INVALID_ARGUMENT);
+    return hki_arena_reset(handle) ? HK_OK : hki_bad_arena("hk_arena_reset", handle);
+}
+
+hk_status hk_arena_retire(hk_arena *handle) {
+    if (is_default(handle))
+        return hki_fail(HK_ERR_INVALID_ARGUMENT);
+    return hki_arena_retire(handle) ? HK_OK : hki_bad_arena("hk_arena_retire", handle);
+}
+
+hk_status hk_arena_trim(hk_arena *handle) {
+    hki_arena *arena = hki_arena_find(handle);
+    if (arena == NULL)
+        return hki_bad_arena("hk_arena_trim", handle);
+    hki_arena_trim(arena, hki_thread_heap(arena));
+    return HK_OK;
 }
 
 hk_arena *hk_arena_default(void) {

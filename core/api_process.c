@@ -121,6 +121,13 @@ size_t hk_usable_size(const void *pointer) {
     return 0;
 }
 
+void hk_purge(void) {
+    if (!hki_start())
+        return;
+    hki_thread_trim();
+    hki_arenas_purge();
+}
+
 hk_status hk_classify(const void *pointer, hk_pointer_info *info) {
     hk_pointer_info known = {.struct_size = sizeof known};
     if (info == NULL || info->struct_size < sizeof info->struct_size)

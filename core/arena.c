@@ -1,6 +1,7 @@
 /* arena: see arena.h. State: the default arena; slots of ended arenas, oldest first; unused heap slots. */
 #include "arena.h"
 
+#include "block.h"
 #include "lock.h"
 #include "os.h"
 
@@ -9,6 +10,7 @@
 enum {
     GENERATIONS = HKI_SLOT_SIZE / HKI_GRANULE_SIZE,
     HEADER_MAX = 4096,
+    KEPT_UNITS = 16, /* of each heap of an arena that is reset: 1 MiB */
     WARM_BYTES = 8192, /* of an ended arena's slot: the header and a little of its stacks keep their pages */
 };
 
@@ -80,6 +82,7 @@ static void set_up(hki_arena *arena, const hk_arena_config *config) {
     arena->large.pool = arena->pool;
     arena->large.owner = (uintptr_t)arena | HKI_OWNER_IS_ARENA;
     arena->heaps = arena->idle = NULL;
+    arena->retired_blocks = 0;
     memset(arena->name, 0, sizeof arena->name);
     memcpy(arena->name, name, strlen(name));
     init_heap(&arena->heap, arena, hki_slot_number(&hki_arena_slots, arena) * 2 + 1, arena + 1);
@@ -115,13 +118,13 @@ static void end_heaps(hki_arena *arena) {
     hki_heap *next;
     for (hki_heap *heap = arena->heaps; heap != NULL; heap = next) {
         next = heap->next;
-        hki_heap_clear(heap);
+        hki_heap_clear(heap, 0);
         atomic_store_explicit(&heap->arena, NULL, memory_order_release);
         if (heap->idle)
             give_heap_slot(heap);
     }
     if (arena->one_thread)
-        hki_heap_clear(&arena->heap);
+        hki_heap_clear(&arena->heap, 0);
 }
 
 static void cool_slot(hki_arena *arena) {
@@ -130,19 +133,127 @@ static void cool_slot(hki_arena *arena) {
         hki_os_purge(warm_end, (size_t)((char *)end_of_slot(arena) - warm_end));
 }
 
+/* Its handle is 0 already. hki_arenas_lock held. */
+static void end(hki_arena *arena) {
+    end_heaps(arena);
+    hki_quota_give(&arena->quota, hki_large_give_all(&arena->large));
+    HKI_ASSERT(atomic_load(&arena->quota.held_lines) == 0);
+    cool_slot(arena);
+    give_slot(arena);
+}
+
 bool hki_arena_destroy(const hk_arena *handle) {
     hki_lock_acquire(&hki_arenas_lock);
     hki_arena *arena = hki_arena_find(handle);
     if (arena != NULL) {
         atomic_store_explicit(&arena->handle, 0, memory_order_release);
-        end_heaps(arena);
-        hki_quota_give(&arena->quota, hki_large_give_all(&arena->large));
-        HKI_ASSERT(atomic_load(&arena->quota.held_lines) == 0);
-        cool_slot(arena);
-        give_slot(arena);
+        end(arena);
     }
     hki_lock_release(&hki_arenas_lock);
     return arena != NULL;
+}
+
+bool hki_arena_reset(const hk_arena *handle) {
+    hki_lock_acquire(&hki_arenas_lock);
+    hki_arena *arena = hki_arena_find(handle);
+    if (arena != NULL) {
+        hki_heap_clear(&arena->heap, KEPT_UNITS);
+        for (hki_heap *heap = arena->heaps; heap != NULL; heap = heap->next)
+            hki_heap_clear(heap, KEPT_UNITS);
+        hki_quota_give(&arena->quota, hki_large_give_all(&arena->large));
+        HKI_ASSERT(atomic_load(&arena->quota.held_lines) == 0);
+    }
+    hki_lock_release(&hki_arenas_lock);
+    return arena != NULL;
+}
+
+/* ---- retired arenas ---- */
+
+static size_t reclaim_all(hki_arena *arena) {
+    hki_heap_reclaim(&arena->heap);
+    size_t live = hki_heap_live_blocks(&arena->heap);
+    for (hki_heap *heap = arena->heaps; heap != NULL; heap = heap->next) {
+        hki_heap_reclaim(heap);
+        live += hki_heap_live_blocks(heap);
+    }
+    return live + atomic_load_explicit(&arena->large.blocks, memory_order_relaxed);
+}
+
+bool hki_arena_retire(const hk_arena *handle) {
+    hki_lock_acquire(&hki_arenas_lock);
+    hki_arena *arena = hki_arena_find(handle);
+    if (arena != NULL) {
+        arena->retired_blocks = reclaim_all(arena);
+        atomic_store_explicit(&arena->handle, 0, memory_order_release);
+        atomic_store_explicit(&arena->retired, arena->retired_blocks > 0, memory_order_release);
+        if (arena->retired_blocks == 0)
+            end(arena);
+    }
+    hki_lock_release(&hki_arenas_lock);
+    return arena != NULL;
+}
+
+static void free_in_retired(hki_arena *arena, const hki_block *block) {
+    if ((block->owner & HKI_OWNER_IS_ARENA) != 0)
+        hki_quota_give(&arena->quota, hki_large_give(&arena->large, block->granule));
+    else
+        hki_heap_free_to_run((hki_heap *)block->owner, block->granule);
+    if (--arena->retired_blocks > 0)
+        return;
+    atomic_store_explicit(&arena->retired, false, memory_order_release);
+    end(arena);
+}
+
+hk_status hki_arena_free_retired(hki_arena *arena, const void *pointer) {
+    hki_lock_acquire(&hki_arenas_lock);
+    hki_block block = hki_block_find(pointer); /* again: another thread may have freed it */
+    bool live = block.status == HK_OK && hki_arena_of_owner(block.owner) == arena && hki_arena_is_retired(arena);
+    if (live)
+        free_in_retired(arena, &block);
+    hki_lock_release(&hki_arenas_lock);
+    return live ? HK_OK : HK_ERR_DOUBLE_FREE;
+}
+
+/* ---- trimming ---- */
+
+static void trim_or_ask(hki_heap *heap, bool trim) {
+    if (trim)
+        hki_heap_trim(heap);
+    else
+        atomic_store_explicit(&heap->trim_wanted, true, memory_order_relaxed);
+}
+
+static void trim_heaps(hki_arena *arena, const hki_heap *own) {
+    bool retired = hki_arena_is_retired(arena);
+    if (arena->one_thread)
+        trim_or_ask(&arena->heap, retired || own == &arena->heap);
+    for (hki_heap *heap = arena->heaps; heap != NULL; heap = heap->next)
+        trim_or_ask(heap, retired || heap == own || heap->idle);
+}
+
+static void purge_pool(hki_pool *pool) {
+    hki_lock_acquire(&hki_pool_lock);
+    if (!pool->is_private)
+        hki_units_purge(pool);
+    hki_lock_release(&hki_pool_lock);
+}
+
+void hki_arena_trim(hki_arena *arena, hki_heap *own) {
+    hki_lock_acquire(&hki_arenas_lock);
+    trim_heaps(arena, own);
+    hki_lock_release(&hki_arenas_lock);
+    purge_pool(arena->pool);
+}
+
+void hki_arenas_purge(void) {
+    hki_lock_acquire(&hki_arenas_lock);
+    for (size_t i = 0; i < hki_arena_slots.used; i++) {
+        hki_arena *arena = (hki_arena *)(void *)(hki_arena_slots.base + (i << HKI_SLOT_SHIFT));
+        if (atomic_load_explicit(&arena->handle, memory_order_relaxed) != 0 || hki_arena_is_retired(arena))
+            trim_heaps(arena, NULL);
+    }
+    hki_lock_release(&hki_arenas_lock);
+    purge_pool(&hki_shared_pool);
 }
 
 /* ---- heaps of thread-safe arenas ---- */

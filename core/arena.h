@@ -4,7 +4,8 @@
  * hki_arenas_lock guards the slots, every list of heaps and `idle`. Handle, quota and large are read by any thread.
  *
  * Invariants: an arena of one thread at a time has just the heap inside it; a thread-safe one leaves that empty, and its
- * heaps, each owned by a thread or idle, are on the list `heaps`. */
+ * heaps, each owned by a thread or idle, are on the list `heaps`. A retired arena has no handle and retired_blocks > 0
+ * live blocks; nobody allocates in it, and whoever frees holds hki_arenas_lock. */
 #ifndef HKI_ARENA_H
 #define HKI_ARENA_H
 
@@ -14,6 +15,7 @@
 typedef struct hki_arena {
     _Atomic uintptr_t handle; /* 0 while there is no arena in this slot */
     bool one_thread;
+    _Atomic bool retired;
     uint8_t min_alignment;
     uint16_t generation; /* of the handle that comes next */
     hki_heap heap;
@@ -22,6 +24,7 @@ typedef struct hki_arena {
     hki_large_list large;
     hki_heap *heaps;
     hki_heap *idle;
+    size_t retired_blocks;
     struct hki_arena *next_free;
     char name[HK_ARENA_NAME_MAX + 1];
 } hki_arena;
@@ -38,6 +41,10 @@ HKI_INLINE hki_arena *hki_arena_find(const hk_arena *handle) {
     if (HKI_UNLIKELY(arena == NULL))
         return NULL;
     return HKI_LIKELY(atomic_load_explicit(&arena->handle, memory_order_acquire) == (uintptr_t)handle) ? arena : NULL;
+}
+
+HKI_INLINE bool hki_arena_is_retired(const hki_arena *arena) {
+    return atomic_load_explicit(&arena->retired, memory_order_acquire);
 }
 
 HKI_INLINE hk_arena *hki_arena_handle(const hki_arena *arena) {
@@ -60,8 +67,19 @@ HKI_INLINE hki_heap *hki_heap_of_tag(uint32_t tag) {
 
 /* Makes an arena of a valid configuration. NULL if the OS refuses or all slots are taken. */
 hki_arena *hki_arena_create(const hk_arena_config *config);
-/* Ends an arena; false if the handle is not that of a live arena but the default one. */
+/* Ends an arena; false if the handle is not that of a live arena. */
 bool hki_arena_destroy(const hk_arena *handle);
+/* Frees all blocks of an arena. */
+bool hki_arena_reset(const hk_arena *handle);
+/* Ends the handle; the arena ends with its last block. */
+bool hki_arena_retire(const hk_arena *handle);
+/* Frees a block of a retired arena. HK_ERR_DOUBLE_FREE if it is not live (any more). */
+HKI_SLOW hk_status hki_arena_free_retired(hki_arena *arena, const void *pointer);
+/* Gives back all that no live block needs, pages included, now: of the caller's own heap, if any, and of idle ones. Heaps
+ * that other threads own follow at their next refill. */
+void hki_arena_trim(hki_arena *arena, hki_heap *own);
+/* The same for all arenas, and for the pool that they share; but heaps inside of arenas follow at their next refill. */
+void hki_arenas_purge(void);
 
 /* A heap of a thread-safe arena for the calling thread: an idle one if there is any. NULL if the OS refuses. */
 hki_heap *hki_arena_take_heap(hki_arena *arena);

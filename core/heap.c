@@ -32,7 +32,7 @@ void hki_heap_init(hki_heap *heap, uint32_t number, const uint8_t *class_table, 
     heap->class_table = class_table;
     heap->quota = quota;
     heap->pool = pool;
-    heap->storage = storage;
+    heap->storage = heap->storage_begin = storage;
     heap->storage_end = storage_end;
 }
 
@@ -167,6 +167,8 @@ hk_status hki_heap_refill(hki_heap *heap, unsigned size_class) {
     hki_class_books *books = &heap->books[size_class];
     if (atomic_load_explicit(&heap->pending, memory_order_relaxed) != 0)
         hki_heap_collect(heap);
+    if (HKI_UNLIKELY(atomic_load_explicit(&heap->trim_wanted, memory_order_relaxed)))
+        hki_heap_trim(heap);
     if (hki_heap_stacked(heap, size_class) > 0)
         return HK_OK;
     hki_heap_pages_freed(heap, 0);
@@ -408,46 +410,34 @@ void hki_heap_reclaim(hki_heap *heap) {
 }
 
 void hki_heap_trim(hki_heap *heap) {
+    atomic_store_explicit(&heap->trim_wanted, false, memory_order_relaxed);
     hki_heap_reclaim(heap);
     hki_heap_pages_purge(heap);
 }
 
-/* Clears what is known of a unit's blocks. Returns the lines that were in use. */
-static unsigned clear_unit(hki_unit *unit) {
-    uint64_t used = ~hki_unit_free_lines(unit);
-    size_t first_line = (size_t)hki_unit_number(unit) * HKI_LINES_PER_UNIT;
-    for (uint64_t lines = used; lines != 0; lines &= lines - 1) {
-        size_t word = (first_line + hki_lowest_bit(lines)) * HKI_WORDS_PER_LINE;
-        for (unsigned i = 0; i < HKI_WORDS_PER_LINE; i++) {
-            atomic_store_explicit(&hki_registry.live[word + i], 0, memory_order_relaxed);
-            if (atomic_load_explicit(&hki_registry.remote[word + i], memory_order_relaxed) != 0) /* or its page has memory */
-                atomic_store_explicit(&hki_registry.remote[word + i], 0, memory_order_relaxed);
-            hki_registry.parked[word + i] = 0;
-        }
-    }
-    atomic_store_explicit(&unit->run_starts, 0, memory_order_relaxed);
-    atomic_store_explicit(&unit->remote_lines, 0, memory_order_relaxed);
-    return hki_count_bits(used);
-}
-
-static size_t clear_list(hki_heap *heap, uint32_t number) {
-    size_t lines = 0;
-    while (number != 0) {
-        uint32_t next = hki_unit_at(number)->next;
-        lines += clear_unit(hki_unit_at(number));
-        hki_units_give(heap->pool, number, 1);
-        number = next;
-    }
-    return lines;
-}
-
-void hki_heap_clear(hki_heap *heap) {
-    hki_lock_acquire(&hki_pool_lock);
-    size_t lines = clear_list(heap, heap->room) + clear_list(heap, heap->full);
-    hki_lock_release(&hki_pool_lock);
-    hki_quota_give(heap->quota, lines);
+void hki_heap_clear(hki_heap *heap, unsigned keep) {
+    hki_quota_give(heap->quota, hki_heap_clear_units(heap, keep));
     empty_stacks(heap);
-    heap->room = heap->full = heap->spare = 0;
+    heap->storage = heap->storage_begin;
+    heap->freed_bytes = 0;
     atomic_store_explicit(&heap->pending, 0, memory_order_relaxed);
-    atomic_store_explicit(&heap->units, 0, memory_order_relaxed);
+}
+
+/* ---- heaps without an owner ---- */
+
+void hki_heap_free_to_run(hki_heap *heap, uintptr_t granule) {
+    unsigned size_class = hki_granule_class(granule);
+    hki_live_clear(granule);
+    if (size_class == HKI_CLASS_LARGE)
+        take_back(heap, granule);
+    else
+        park(heap, granule, size_class);
+}
+
+size_t hki_heap_live_blocks(const hki_heap *heap) {
+    size_t live = 0;
+    for (unsigned size_class = 0; size_class <= HKI_CLASS_LARGE; size_class++)
+        live += atomic_load_explicit(&heap->books[size_class].blocks, memory_order_relaxed) -
+                atomic_load_explicit(&heap->books[size_class].parked, memory_order_relaxed);
+    return live;
 }

@@ -45,7 +45,9 @@ typedef struct hki_heap {
     uint32_t spare;                   /* one unit without runs that is kept; 0: none */
     size_t freed_bytes;               /* since the last look for pages that may go back; */
     uint64_t last_look;               /* when that was */
-    uintptr_t *storage, *storage_end; /* room for stacks */
+    uintptr_t *storage_begin;         /* room for stacks; */
+    uintptr_t *storage, *storage_end; /* what is left of it */
+    _Atomic bool trim_wanted;         /* by another thread: the owner trims at its next refill */
     hki_class_books books[HKI_CLASSES + 1];
 
     /* For the layers above, under hki_arenas_lock: */
@@ -139,8 +141,15 @@ void hki_heap_collect(hki_heap *heap);
 /* Gives back every line and every unit that no live block needs; pages wait for their time. */
 void hki_heap_reclaim(hki_heap *heap);
 /* The same, and all pages without a live block as well, now. */
-void hki_heap_trim(hki_heap *heap);
-/* Frees everything at once. Nobody else may be inside. hki_heap_init makes it usable again. */
-void hki_heap_clear(hki_heap *heap);
+HKI_SLOW void hki_heap_trim(hki_heap *heap);
+/* Frees everything at once; up to `keep` units stay with the heap, so that it starts quickly again. Nobody else may be
+ * inside. */
+void hki_heap_clear(hki_heap *heap, unsigned keep);
+
+/* For heaps without an owner, whose stacks are empty: frees a live block straight into its run. The caller sees to it that
+ * one thread at a time is inside. */
+void hki_heap_free_to_run(hki_heap *heap, uintptr_t granule);
+/* Live blocks of such a heap, after hki_heap_reclaim. */
+size_t hki_heap_live_blocks(const hki_heap *heap);
 
 #endif

@@ -77,6 +77,49 @@ void hki_heap_unit_is_empty(hki_heap *heap, uint32_t number) {
         hki_heap_give_unit(heap, number);
 }
 
+/* Clears what is known of a unit's blocks. Returns the lines that were in use. Words that are 0 are not written: their page
+ * may have no memory. */
+static unsigned clear_unit(hki_unit *unit) {
+    uint64_t used = ~hki_unit_free_lines(unit);
+    size_t first_line = (size_t)hki_unit_number(unit) * HKI_LINES_PER_UNIT;
+    for (uint64_t lines = used; lines != 0; lines &= lines - 1) {
+        size_t word = (first_line + hki_lowest_bit(lines)) * HKI_WORDS_PER_LINE;
+        for (size_t end = word + HKI_WORDS_PER_LINE; word < end; word++) {
+            atomic_store_explicit(&hki_registry.live[word], 0, memory_order_relaxed);
+            hki_registry.parked[word] = 0;
+            if (atomic_load_explicit(&hki_registry.remote[word], memory_order_relaxed) != 0)
+                atomic_store_explicit(&hki_registry.remote[word], 0, memory_order_relaxed);
+        }
+    }
+    atomic_store_explicit(&unit->run_starts, 0, memory_order_relaxed);
+    atomic_store_explicit(&unit->remote_lines, 0, memory_order_relaxed);
+    return hki_count_bits(used);
+}
+
+size_t hki_heap_clear_units(hki_heap *heap, unsigned keep) {
+    uint32_t lists[2] = {heap->room, heap->full};
+    size_t lines = 0;
+    uint32_t kept = 0;
+    heap->room = heap->full = heap->spare = 0;
+    hki_lock_acquire(&hki_pool_lock);
+    for (int i = 0; i < 2; i++)
+        for (uint32_t next, number = lists[i]; number != 0; number = next) {
+            hki_unit *unit = hki_unit_at(number);
+            next = unit->next;
+            lines += clear_unit(unit);
+            if (kept < keep) {
+                set_free_lines(unit, HKI_ALL_LINES);
+                unit_list_add(heap, number);
+                kept++;
+            } else {
+                hki_units_give(heap->pool, number, 1);
+            }
+        }
+    hki_lock_release(&hki_pool_lock);
+    atomic_store_explicit(&heap->units, kept, memory_order_relaxed);
+    return lines;
+}
+
 /* ---- lines ---- */
 
 static uint32_t find_lines(const hki_heap *heap, unsigned lines, unsigned alignment) {

@@ -51,6 +51,8 @@ HKI_INLINE void hki_heap_dirty_lines(uint32_t first_line, unsigned lines) {
 void hki_heap_give_lines(hki_heap *heap, uint32_t first_line, unsigned lines);
 /* What becomes of a unit whose lines are all free: one is kept, so that a heap on the edge does not go to and fro. */
 void hki_heap_unit_is_empty(hki_heap *heap, uint32_t number);
+/* Ends all runs, live blocks and all; gives all units but `keep` back. Returns the lines that were in use. */
+size_t hki_heap_clear_units(hki_heap *heap, unsigned keep);
 /* Gives a unit without runs back to the pool, unless a notice of a remote free is on its way to it. */
 void hki_heap_give_unit(hki_heap *heap, uint32_t number);
 

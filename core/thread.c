@@ -51,6 +51,12 @@ static void sweep(void) {
     }
 }
 
+void hki_thread_trim(void) {
+    sweep();
+    for (hki_heap *heap = hki_self.owned; heap != NULL; heap = heap->next_of_thread)
+        hki_heap_trim(heap);
+}
+
 /* Whether this thread may own heaps: something will give them back when it ends. */
 static bool may_own(void) {
     if (!hki_self.watched && !hki_self.borrows) {

@@ -24,6 +24,9 @@ bool hki_thread_start(void);
 /* The look-up when the heap is not the first of the list: hki_empty_heap if the thread has none in this arena. */
 hki_heap *hki_thread_find(const hki_arena *arena);
 
+/* Trims the calling thread's heaps. */
+void hki_thread_trim(void);
+
 /* The calling thread's heap of an arena, or hki_empty_heap. */
 HKI_INLINE hki_heap *hki_thread_heap(hki_arena *arena) {
     if (arena->one_thread)

@@ -167,6 +167,23 @@ HK_API hk_status hk_arena_create(const hk_arena_config *config, hk_arena **arena
  * memory held in units of 64 KiB, not to the number of blocks. HK_ERR_INVALID_ARGUMENT for the default arena. */
 HK_API hk_status hk_arena_destroy(hk_arena *arena);
 
+/* Frees all blocks of the arena at once; handle, configuration, limit and name stay, and some memory (1 MiB for each heap)
+ * is kept ready. No other thread may be inside. Time is as of hk_arena_destroy. HK_ERR_INVALID_ARGUMENT for the default
+ * arena. */
+HK_API hk_status hk_arena_reset(hk_arena *arena);
+/* Ends the handle, but not the blocks: those that live stay valid, and from now on belong to the process heap: hk_free and
+ * hk_realloc take them, from any thread, checked as always. With the last of them the arena ends and its memory goes back.
+ * No other thread may be inside. For memory that somebody may still refer to, as an interpreter's objects do.
+ * HK_ERR_INVALID_ARGUMENT for the default arena. */
+HK_API hk_status hk_arena_retire(hk_arena *arena);
+/* Gives back to the operating system, now, all pages on which no live block lies, also inside runs that are partly in use.
+ * Without it they go back by themselves, HAKMEM_PURGE_DELAY_MS (10) to twice that after they came free, as far as calls
+ * that allocate and free go on. In a thread-safe arena, heaps of other threads follow when these next need fresh blocks. */
+HK_API hk_status hk_arena_trim(hk_arena *arena);
+/* The same for the whole process: the calling thread's heaps and those that no thread owns at once; other threads' heaps
+ * and arenas of one thread at a time when they next need fresh blocks. */
+HK_API void hk_purge(void);
+
 /* As their namesakes above, in `arena`. */
 HK_API HK_ALLOCATES void *hk_arena_alloc(hk_arena *arena, size_t size);
 HK_API HK_ALLOCATES void *hk_arena_calloc(hk_arena *arena, size_t count, size_t size);

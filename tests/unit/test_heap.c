@@ -233,7 +233,7 @@ Test(heap, blocks_of_each_number_of_lines, .init = start_heaps) {
             if (lines % 3 == 0)
                 hki_heap_free(heap, granule);
         }
-    hki_heap_clear(heap);
+    hki_heap_clear(heap, 0);
     assert_nothing_left();
 }
 
@@ -288,7 +288,7 @@ Test(heap, clear_leaves_nothing, .init = start_heaps) {
                 cr_assert_eq(hki_heap_free_remote(granule), HK_OK);
         }
     alloc_lines(64);
-    hki_heap_clear(heap);
+    hki_heap_clear(heap, 0);
     assert_nothing_left();
     cr_assert_eq(units_of(heap), 0);
     cr_assert_eq(hki_heap_pop(heap, HKI_CLASS_64), 0);
@@ -297,7 +297,7 @@ Test(heap, clear_leaves_nothing, .init = start_heaps) {
 Test(heap, clear_leaves_other_heaps_alone, .init = start_heaps) {
     uintptr_t ours = alloc(HKI_CLASS_64), theirs = alloc_from(&heaps[1], HKI_CLASS_64);
     fill(hki_granule_address(theirs), 64, 1);
-    hki_heap_clear(heap);
+    hki_heap_clear(heap, 0);
     cr_assert(!is_live(ours) && is_live(theirs));
     cr_assert(is_filled(hki_granule_address(theirs), 64, 1));
 }
