@@ -65,6 +65,8 @@ static const char *check_run_bits(uint32_t first_line, unsigned stride, totals *
         CHECK((rest & ~starts) == 0, word * 64, "a parked bit where no block starts");
         CHECK((live & rest) == 0, word * 64, "a block is both live and parked");
         CHECK((remote & ~live) == 0, word * 64, "a remote bit without a live block");
+        CHECK(remote == 0 || (hki_granule_tag(word * 64) & HKI_TAG_REMOTE) != 0, word * 64,
+              "a remote bit in a line that is not marked");
         parked += hki_count_bits(rest);
         sum->live[size_class] += hki_count_bits(live);
     }
@@ -119,6 +121,7 @@ static const char *check_unit(const hki_heap *heap, uint32_t number, bool on_roo
         covered |= mask;
         parked |= hki_run_parked_lines(first_line);
     }
+    CHECK(atomic_load(&unit->collections) % 2 == 0, granule, "a unit is being collected");
     CHECK((unit->clean_lines & ~free_lines & ~parked) == 0, granule, "a line in use is marked clean");
     CHECK(covered == ~free_lines, granule, "runs and free lines do not make up the unit");
     for (uint64_t rest = free_lines; rest != 0; rest &= rest - 1)
@@ -134,10 +137,10 @@ static const char *check_stack(const hki_heap *heap, unsigned size_class) {
     uint32_t marked = 0, count = hki_heap_stacked(heap, size_class);
     for (; marked < count && wrong == NULL; marked++) {
         uintptr_t granule = blocks[marked];
-        if (!hki_granule_exists(granule) || atomic_load(&hki_granule_unit(granule)->owner) != (uintptr_t)heap)
-            return complain(granule, "a block on a stack is not the heap's");
         uint64_t mask = hki_granule_mask(granule);
-        if (hki_granule_class(granule) != size_class)
+        if (!hki_granule_exists(granule) || atomic_load(&hki_granule_unit(granule)->owner) != (uintptr_t)heap)
+            wrong = "a block on a stack is not the heap's";
+        else if (hki_granule_class(granule) != size_class)
             wrong = "a block is on the stack of another class";
         else if ((live_word(granule >> 6) & mask) != 0)
             wrong = "a block on a stack is live";
@@ -167,18 +170,33 @@ static const char *check_class(const hki_heap *heap, unsigned size_class, const 
         return "a heap's count of lines is wrong";
     if (sum->live[size_class] + sum->parked[size_class] + stacked != sum->blocks[size_class])
         return "live, parked and stacked blocks do not make up a class";
-    for (uint32_t line = books->parked_runs; line != 0 && listed <= sum->runs_with_parked[size_class]; listed++)
+    for (uint32_t line = books->parked_runs, previous = 0; line != 0; listed++) {
+        if (hki_run_record(line)->previous != previous)
+            return complain(hki_line_granule(line), "the list of runs with parked blocks is wrong");
+        previous = line;
         line = hki_run_record(line)->next;
+    }
     if (listed != sum->runs_with_parked[size_class])
         return "the list of runs with parked blocks is wrong";
     return check_stack(heap, size_class);
 }
 
+/* A list that leads back into itself has more members than units are owned, or a link that does not lead back. */
+static const char *check_units(const hki_heap *heap, uint32_t first, bool room, totals *sum) {
+    uint32_t previous = 0;
+    for (uint32_t i = first; i != 0; previous = i, i = hki_registry.units[i].next) {
+        CHECK(hki_registry.units[i].previous == previous, hki_unit_granule(i), "a heap's list of units is broken");
+        CHECK_ALL(check_unit(heap, i, room, sum));
+    }
+    return NULL;
+}
+
 static const char *check_heap(const hki_heap *heap, totals *sum) {
-    for (uint32_t i = heap->room; i != 0; i = hki_registry.units[i].next)
-        CHECK_ALL(check_unit(heap, i, true, sum));
-    for (uint32_t i = heap->full; i != 0; i = hki_registry.units[i].next)
-        CHECK_ALL(check_unit(heap, i, false, sum));
+    CHECK_ALL(check_units(heap, heap->room, true, sum));
+    CHECK_ALL(check_units(heap, heap->full, false, sum));
+    if (heap->spare != 0)
+        CHECK(atomic_load(&hki_registry.units[heap->spare].run_starts) == 0, hki_unit_granule(heap->spare),
+              "the spare unit has runs");
     for (unsigned size_class = 0; size_class <= HKI_CLASS_LARGE; size_class++)
         CHECK_ALL(check_class(heap, size_class, sum));
     place = heap;
@@ -187,9 +205,11 @@ static const char *check_heap(const hki_heap *heap, totals *sum) {
 
 static const char *check_large(const hki_arena *arena, size_t *all_lines) {
     size_t blocks = 0, lines = 0, units = 0;
-    for (uint32_t i = arena->large.first; i != 0; i = hki_registry.units[i].next, blocks++) {
+    uint32_t previous = 0;
+    for (uint32_t i = arena->large.first; i != 0; previous = i, i = hki_registry.units[i].next, blocks++) {
         const hki_unit *unit = &hki_registry.units[i];
         uintptr_t granule = hki_unit_granule(i);
+        CHECK(unit->previous == previous, granule, "the list of large blocks is broken");
         CHECK(atomic_load(&unit->owner) == ((uintptr_t)arena | HKI_OWNER_IS_ARENA), granule,
               "a large block has another owner");
         CHECK(live_word(granule >> 6) == 1, granule, "a large block is not live, or not alone");
@@ -216,6 +236,8 @@ static const char *check_arena(const hki_arena *arena) {
     }
     CHECK_ALL(check_large(arena, &lines));
     place = arena;
+    if (atomic_load(&arena->quota.peak_lines) < lines)
+        return "the quota's peak is below what is held";
     if (lines != atomic_load(&arena->quota.held_lines))
         return "the quota does not hold the sum of all lines";
     place = NULL;

@@ -89,7 +89,6 @@ static void add_heap(hki_heap *heap, bool may_collect, hk_statistics *total) {
 void hki_statistics_get(hki_arena *arena, hki_heap *own, hk_statistics *total) {
     size_t limit = atomic_load_explicit(&arena->quota.limit_lines, memory_order_relaxed);
     memset(total, 0, sizeof *total);
-    total->held_bytes = atomic_load_explicit(&arena->quota.held_lines, memory_order_relaxed) << HKI_LINE_SHIFT;
     total->peak_held_bytes = atomic_load_explicit(&arena->quota.peak_lines, memory_order_relaxed) << HKI_LINE_SHIFT;
     total->limit_bytes = limit == HKI_NO_LIMIT ? 0 : limit << HKI_LINE_SHIFT;
     total->limit_failures = atomic_load_explicit(&arena->quota.limit_failures, memory_order_relaxed);
@@ -107,4 +106,6 @@ void hki_statistics_get(hki_arena *arena, hki_heap *own, hk_statistics *total) {
     add_large(atomic_load_explicit(&arena->large.blocks, memory_order_relaxed),
               atomic_load_explicit(&arena->large.lines, memory_order_relaxed), total);
     total->units += atomic_load_explicit(&arena->large.units, memory_order_relaxed);
+    /* after the heaps, which may have collected */
+    total->held_bytes = atomic_load_explicit(&arena->quota.held_lines, memory_order_relaxed) << HKI_LINE_SHIFT;
 }

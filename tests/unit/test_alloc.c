@@ -1,5 +1,5 @@
-/* alloc: requests and their bounds, alignment, reallocation in all directions, shrinks and retries when memory is short,
- * what misuse is told of. What happens when the system refuses: test_alloc_faults.c. */
+/* alloc: requests and their bounds, alignment, reallocation in all directions, shrinks and retries when memory is
+ * short, and what misuse is told of. What happens when the system refuses: test_alloc_faults.c. */
 #include "unit_test.h"
 
 enum { ONE_THREAD = HK_ARENA_ONE_THREAD_AT_A_TIME, KIB = 1024, MIB = 1 << 20 };
@@ -229,16 +229,16 @@ Test(alloc, refused_growth_leaves_the_block, .init = start) {
 }
 
 Test(alloc, block_that_has_grown_is_placed_where_it_can_grow_again, .init = start) {
-    char *block = alloc(200 * KIB), *next = alloc(200 * KIB);
-    cr_assert_geq(next, block);
-    char *grown = hk_arena_realloc(handle, block, 400 * KIB);
-    cr_assert(grown != NULL && grown != block);
-    alloc(200 * KIB);
-    cr_assert_eq((char *)hk_arena_realloc(handle, grown, 800 * KIB), grown);
-    block = alloc(400 * KIB); /* has never grown: its neighbour is next to it */
-    next = alloc(400 * KIB);
-    cr_assert_eq(next, block + 448 * KIB);
-    cr_assert_neq((char *)hk_arena_realloc(handle, block, 800 * KIB), block);
+    char *hole = alloc(MIB);
+    alloc(100 * KIB);
+    char *block = alloc(600 * KIB);
+    alloc(100 * KIB);
+    cr_assert_eq(hk_arena_free(handle, hole), HK_OK);
+    char *grown = hk_arena_realloc(handle, block, MIB);
+    cr_assert(grown != NULL && grown != block && grown != hole);
+    cr_assert_eq((char *)alloc(MIB), hole); /* one that has not grown fits there */
+    cr_assert_eq((char *)hk_arena_realloc(handle, grown, 2 * MIB), grown);
+    assert_sound(arena);
 }
 
 /* ---- shrinks when there is no memory ---- */
@@ -382,13 +382,25 @@ Test(alloc, free_blocks_make_room_under_a_limit, .init = start) {
     cr_assert_eq(atomic_load(&arena->quota.peak_lines), MANY);
 }
 
+/* Blocks that fill a unit, all of which fit on a stack. */
+enum { PER_UNIT = HKI_UNIT_SIZE / HKI_SMALL_MAX };
+
 Test(alloc, free_blocks_make_room_when_the_system_refuses, .init = start) {
-    take_many();
-    refuse_units();
-    free_many();
-    cr_assert_eq(held_lines(arena), MANY);
-    for (size_t size = 16 * KIB; size <= 64 * KIB; size *= 2)
-        assert_fits_after_all(size);
+    static const size_t sizes[] = {1000, 17000, 64 * KIB};
+    void *blocks[PER_UNIT];
+    cr_assert_leq(PER_UNIT, hki_classes[HKI_CLASS_16384].stack_slots);
+    for (size_t i = 0; i < LENGTH_OF(sizes); i++) {
+        for (int k = 0; k < PER_UNIT; k++)
+            blocks[k] = alloc(HKI_SMALL_MAX);
+        if (i == 0)
+            refuse_units();
+        for (int k = 0; k < PER_UNIT; k++)
+            cr_assert_eq(hk_arena_free(handle, blocks[k]), HK_OK);
+        cr_assert_eq(held_lines(arena), HKI_LINES_PER_UNIT);
+        assert_fits_after_all(sizes[i]);
+        hki_heap_reclaim(&arena->heap);
+        cr_assert_eq(held_lines(arena), 0);
+    }
     use_all_lines();
     cr_assert_eq(system_failures(), 1);
     cr_assert_eq(hk_last_status(), HK_ERR_NO_MEMORY);

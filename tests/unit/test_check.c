@@ -223,6 +223,10 @@ static void full_unit_is_clean(void) {
     SET(hki_granule_unit(full)->clean_lines, UINT64_C(1) << 63);
 }
 
+static void line_with_a_live_block_is_clean(void) {
+    SET(hki_granule_unit(live)->clean_lines, hki_run_mask(hki_granule_line(live), 1));
+}
+
 static void line_is_used_by_no_run(void) {
     hki_unit *unit = hki_granule_unit(of_lines);
     cr_assert_geq(hki_count_bits(free_lines()), 2);
@@ -252,6 +256,7 @@ Test(check, units) {
         {"a unit is on the wrong list", full_unit_has_a_free_line},
         {"a line in use is marked clean", used_line_is_clean},
         {"a line in use is marked clean", full_unit_is_clean},
+        {"a line in use is marked clean", line_with_a_live_block_is_clean},
         {"runs and free lines do not make up the unit", line_is_used_by_no_run},
         {"runs and free lines do not make up the unit", run_is_forgotten},
         {"runs and free lines do not make up the unit", used_line_is_free},
