@@ -114,10 +114,17 @@ static hk_status alloc_large(hki_arena *arena, hki_request request, uintptr_t *g
     return HK_ERR_NO_MEMORY;
 }
 
+/* Arenas of alignment 16 have classes as hk_good_size tells them; of the others, interpreters' private ones may differ. */
+static bool may_borrow(const hki_arena *arena) {
+    return arena->one_thread && arena->min_alignment == 8;
+}
+
 static hk_status alloc_once(hki_arena *arena, hki_heap *heap, hki_request request, uintptr_t *granule, bool *clean) {
     *clean = false;
     if (request.size <= HKI_SMALL_MAX && request.alignment <= HKI_LINE_SIZE) {
         unsigned size_class = hki_class_of_aligned(heap->class_table, request.size, request.alignment);
+        if (size_class != HKI_CLASS_LARGE && may_borrow(arena))
+            size_class = hki_heap_serving_class(heap, size_class, request.alignment);
         if (size_class != HKI_CLASS_LARGE)
             return alloc_small_aligned(heap, size_class, request.size, granule);
     }

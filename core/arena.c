@@ -1,4 +1,5 @@
-/* arena: see arena.h. State: the default arena; slots of ended arenas, oldest first; unused heap slots. */
+/* arena: see arena.h. State: the default arena; a record for each slot, and the list of free ones, oldest first; unused
+ * heap slots. All but the first guarded by hki_arenas_lock. */
 #include "arena.h"
 
 #include "block.h"
@@ -11,19 +12,35 @@ enum {
     GENERATIONS = HKI_SLOT_SIZE / HKI_GRANULE_SIZE,
     HEADER_MAX = 4096,
     KEPT_UNITS = 16, /* of each heap of an arena that is reset: 1 MiB */
-    WARM_BYTES = 8192, /* of an ended arena's slot: the header and a little of its stacks keep their pages */
+    WARM_SLOTS = 64, /* ended arenas whose slots keep their first page; those of others have no memory */
 };
 
-/* Each class may have had a small stack before its full one; each stack has a word of 0 at its bottom. */
-#define SLOTS(size, ...) +HKI_STACK_SLOTS(size) + HKI_FIRST_STACK_SLOTS + 2
+/* Each class may have had two smaller stacks before its full one; each has two words beside its slots. */
+enum { FIRST_SLOTS = HKI_FIRST_STACK_SLOTS, SECOND_SLOTS = FIRST_SLOTS * HKI_STACK_GROWTH };
+_Static_assert(HKI_STACK_SLOTS(1) <= SECOND_SLOTS * HKI_STACK_GROWTH, "no more than two");
+#define AT_MOST(size, slots) (HKI_STACK_SLOTS(size) > (slots) ? (slots) + 2 : 0)
+#define SLOTS(size, ...) +HKI_STACK_SLOTS(size) + 2 + AT_MOST(size, FIRST_SLOTS) + AT_MOST(size, SECOND_SLOTS)
 enum { STACK_SLOTS = HKI_SIZE_CLASSES(SLOTS, SLOTS) };
 #undef SLOTS
+#undef AT_MOST
 _Static_assert(STACK_SLOTS * sizeof(uintptr_t) + HEADER_MAX <= HKI_SLOT_SIZE, "a slot holds all stacks of a heap");
 _Static_assert(sizeof(hki_arena) <= HEADER_MAX, "an arena's header is one page");
 
 _Atomic(hki_arena *) hki_default_arena;
 
-static hki_arena *oldest_free, *newest_free;
+/* What is known of a slot without touching it. */
+typedef struct slot_record {
+    uint32_t next;       /* in a queue: the number of a slot + 1; 0 ends it */
+    uint32_t generation; /* of the handle that comes next */
+} slot_record;
+
+typedef struct slot_queue {
+    uint32_t oldest, newest; /* number + 1; 0: the queue is empty */
+    uint32_t count;
+} slot_queue;
+
+static slot_record slot_records[HKI_SLOTS_MAX];
+static slot_queue warm_slots, cold_slots; /* free slots with a page of memory, and without any */
 static hki_heap *unused_heaps;
 
 static void *end_of_slot(void *in_slot) {
@@ -40,31 +57,60 @@ hki_arena *hki_arena_of_owner(uintptr_t owner) {
     return owner == 0 ? NULL : atomic_load_explicit(&((hki_heap *)owner)->arena, memory_order_acquire);
 }
 
-/* Heaps inside arenas have odd numbers, others have even ones. The stacks get the rest of the slot. */
-static void init_heap(hki_heap *heap, hki_arena *arena, uint32_t number, void *storage) {
-    hki_heap_init(heap, number, class_table_of(arena), &arena->quota, arena->pool, storage, end_of_slot(storage));
+/* Heaps inside arenas have odd numbers, others have even ones. The stacks get the rest of the slot. A heap that served
+ * before was cleared. */
+static void start_heap(hki_heap *heap, hki_arena *arena, uint32_t number, void *storage) {
+    if (heap->tag == 0)
+        hki_heap_init(heap, number, storage, end_of_slot(storage));
+    hki_heap_start(heap, class_table_of(arena), &arena->quota, arena->pool);
     atomic_store_explicit(&heap->arena, arena, memory_order_release);
 }
 
 /* ---- life ---- */
 
-static hki_arena *take_slot(void) {
-    hki_arena *arena = oldest_free;
-    if (arena == NULL)
-        return hki_slot_take(&hki_arena_slots);
-    oldest_free = arena->next_free;
-    if (oldest_free == NULL)
-        newest_free = NULL;
-    return arena;
+static uint32_t number_of(const hki_arena *arena) {
+    return hki_slot_number(&hki_arena_slots, arena);
 }
 
-static void give_slot(hki_arena *arena) {
-    arena->next_free = NULL;
-    if (newest_free != NULL)
-        newest_free->next_free = arena;
+static hki_arena *arena_of_slot(uint32_t number) {
+    return (hki_arena *)(void *)(hki_arena_slots.base + ((size_t)number << HKI_SLOT_SHIFT));
+}
+
+static hki_arena *take_from(slot_queue *queue) {
+    uint32_t number = queue->oldest - 1;
+    queue->oldest = slot_records[number].next;
+    if (--queue->count == 0)
+        queue->newest = 0;
+    return arena_of_slot(number);
+}
+
+static void give_to(slot_queue *queue, uint32_t number) {
+    slot_records[number].next = 0;
+    if (queue->count++ > 0)
+        slot_records[queue->newest - 1].next = number + 1;
     else
-        oldest_free = arena;
-    newest_free = arena;
+        queue->oldest = number + 1;
+    queue->newest = number + 1;
+}
+
+static hki_arena *take_slot(void) {
+    if (warm_slots.count > 0)
+        return take_from(&warm_slots);
+    return cold_slots.count > 0 ? take_from(&cold_slots) : hki_slot_take(&hki_arena_slots);
+}
+
+/* A slot that is all zeros will be set up from scratch. If the OS does not take the pages it is as good as warm. */
+static void give_slot(hki_arena *arena) {
+    size_t page = hki_os_page_size();
+    char *start = (char *)arena;
+    if (warm_slots.count >= WARM_SLOTS && hki_os_purge(start, HKI_SLOT_SIZE)) {
+        give_to(&cold_slots, number_of(arena));
+        return;
+    }
+    give_to(&warm_slots, number_of(arena));
+    if (page < HKI_SLOT_SIZE && (char *)arena->heap.storage_used > start + page &&
+        hki_os_purge(start + page, HKI_SLOT_SIZE - page))
+        arena->heap.storage_used = arena->heap.storage_begin;
 }
 
 static size_t lines_of_limit(size_t limit_bytes) {
@@ -85,9 +131,10 @@ static void set_up(hki_arena *arena, const hk_arena_config *config) {
     arena->retired_blocks = 0;
     memset(arena->name, 0, sizeof arena->name);
     memcpy(arena->name, name, strlen(name));
-    init_heap(&arena->heap, arena, hki_slot_number(&hki_arena_slots, arena) * 2 + 1, arena + 1);
-    uintptr_t handle = (uintptr_t)arena + arena->generation * (uintptr_t)HKI_GRANULE_SIZE;
-    arena->generation = (uint16_t)((arena->generation + 1) % GENERATIONS);
+    start_heap(&arena->heap, arena, number_of(arena) * 2 + 1, arena + 1);
+    slot_record *record = &slot_records[number_of(arena)];
+    uintptr_t handle = (uintptr_t)arena + record->generation * (uintptr_t)HKI_GRANULE_SIZE;
+    record->generation = (record->generation + 1) % GENERATIONS;
     atomic_store_explicit(&arena->handle, handle, memory_order_release); /* pairs with hki_arena_find */
 }
 
@@ -127,18 +174,11 @@ static void end_heaps(hki_arena *arena) {
         hki_heap_clear(&arena->heap, 0);
 }
 
-static void cool_slot(hki_arena *arena) {
-    char *warm_end = (char *)arena + hki_align_up(WARM_BYTES, hki_os_page_size());
-    if (arena->one_thread && (char *)arena->heap.storage > warm_end)
-        hki_os_purge(warm_end, (size_t)((char *)end_of_slot(arena) - warm_end));
-}
-
 /* Its handle is 0 already. hki_arenas_lock held. */
 static void end(hki_arena *arena) {
     end_heaps(arena);
     hki_quota_give(&arena->quota, hki_large_give_all(&arena->large));
     HKI_ASSERT(atomic_load(&arena->quota.held_lines) == 0);
-    cool_slot(arena);
     give_slot(arena);
 }
 
@@ -247,8 +287,8 @@ void hki_arena_trim(hki_arena *arena, hki_heap *own) {
 
 void hki_arenas_purge(void) {
     hki_lock_acquire(&hki_arenas_lock);
-    for (size_t i = 0; i < hki_arena_slots.used; i++) {
-        hki_arena *arena = (hki_arena *)(void *)(hki_arena_slots.base + (i << HKI_SLOT_SHIFT));
+    for (uint32_t i = 0; i < hki_arena_slots.used; i++) {
+        hki_arena *arena = arena_of_slot(i);
         if (atomic_load_explicit(&arena->handle, memory_order_relaxed) != 0 || hki_arena_is_retired(arena))
             trim_heaps(arena, NULL);
     }
@@ -264,7 +304,7 @@ static hki_heap *new_heap(hki_arena *arena) {
         unused_heaps = heap->next;
     else if ((heap = hki_slot_take(&hki_heap_slots)) == NULL)
         return NULL;
-    init_heap(heap, arena, hki_slot_number(&hki_heap_slots, heap) * 2 + 2, heap + 1);
+    start_heap(heap, arena, hki_slot_number(&hki_heap_slots, heap) * 2 + 2, heap + 1);
     heap->next = arena->heaps;
     arena->heaps = heap;
     return heap;

@@ -1,5 +1,5 @@
-/* arena: handles, and what belongs to each: heaps, large blocks, quota. Slots of destroyed arenas are kept, carry the
- * next handle, and are used again oldest first, so that a stale handle is told from a live one.
+/* arena: handles, and what belongs to each: heaps, large blocks, quota. Slots of ended arenas are used again oldest first,
+ * each time with another handle, so that a stale handle is told from a live one; most of them have no memory until then.
  *
  * hki_arenas_lock guards the slots, every list of heaps and `idle`. Handle, quota and large are read by any thread.
  *
@@ -17,7 +17,6 @@ typedef struct hki_arena {
     bool one_thread;
     _Atomic bool retired;
     uint8_t min_alignment;
-    uint16_t generation; /* of the handle that comes next */
     hki_heap heap;
     hki_quota quota;
     hki_pool *pool;
@@ -25,7 +24,6 @@ typedef struct hki_arena {
     hki_heap *heaps;
     hki_heap *idle;
     size_t retired_blocks;
-    struct hki_arena *next_free;
     char name[HK_ARENA_NAME_MAX + 1];
 } hki_arena;
 

@@ -132,7 +132,7 @@ static const char *check_unit(const hki_heap *heap, uint32_t number, bool on_roo
 
 /* Every block on a stack is marked as parked for a moment: so one that is there twice is seen. */
 static const char *check_stack(const hki_heap *heap, unsigned size_class) {
-    const uintptr_t *blocks = atomic_load(&heap->books[size_class].bottom) + 1;
+    const uintptr_t *blocks = hki_heap_bottom(heap, size_class) + 1;
     const char *wrong = NULL;
     uint32_t marked = 0, count = hki_heap_stacked(heap, size_class);
     for (; marked < count && wrong == NULL; marked++) {

@@ -7,33 +7,32 @@
 
 #include <string.h>
 
-uintptr_t hki_no_blocks[1];
+enum {
+    BORROWED_MIN = 8,    /* and more of small blocks, until they would fill a line */
+    BLOCKS_PER_SLOT = 8, /* of a stack before it grows */
+};
+
+uintptr_t hki_no_blocks[2] = {0, HKI_STACK_END};
 
 hki_heap hki_empty_heap = {
     .top = {[0 ... HKI_CLASSES] = hki_no_blocks},
-    .end = {[0 ... HKI_CLASSES] = hki_no_blocks},
     .tag = UINT32_MAX << HKI_TAG_SHIFT,
     .class_table = hki_class_table_16,
 };
 
-static void empty_stacks(hki_heap *heap) {
-    for (unsigned size_class = 0; size_class <= HKI_CLASSES; size_class++) {
-        atomic_store_explicit(&heap->top[size_class], hki_no_blocks, memory_order_relaxed);
-        heap->end[size_class] = hki_no_blocks;
-        heap->books[size_class] = (hki_class_books){.bottom = hki_no_blocks};
-    }
+void hki_heap_init(hki_heap *heap, uint32_t number, void *storage, void *storage_end) {
+    memset(heap, 0, sizeof *heap);
+    for (unsigned size_class = 0; size_class <= HKI_CLASSES; size_class++)
+        atomic_init(&heap->top[size_class], hki_no_blocks);
+    heap->tag = number << HKI_TAG_SHIFT;
+    heap->storage = heap->storage_begin = heap->storage_used = storage;
+    heap->storage_end = storage_end;
 }
 
-void hki_heap_init(hki_heap *heap, uint32_t number, const uint8_t *class_table, hki_quota *quota, hki_pool *pool,
-                   void *storage, void *storage_end) {
-    memset(heap, 0, sizeof *heap);
-    empty_stacks(heap);
-    heap->tag = number << HKI_TAG_SHIFT;
+void hki_heap_start(hki_heap *heap, const uint8_t *class_table, hki_quota *quota, hki_pool *pool) {
     heap->class_table = class_table;
     heap->quota = quota;
     heap->pool = pool;
-    heap->storage = heap->storage_begin = storage;
-    heap->storage_end = storage_end;
 }
 
 /* ---- runs ---- */
@@ -107,39 +106,42 @@ static void park(hki_heap *heap, uintptr_t granule, unsigned size_class) {
 
 /* ---- stacks ---- */
 
-static uintptr_t *bottom_of(const hki_heap *heap, unsigned size_class) {
-    return atomic_load_explicit(&heap->books[size_class].bottom, memory_order_relaxed);
-}
-
 static void set_stacked(hki_heap *heap, unsigned size_class, uint32_t count) {
-    atomic_store_explicit(&heap->top[size_class], bottom_of(heap, size_class) + count, memory_order_relaxed);
+    atomic_store_explicit(&heap->top[size_class], hki_heap_bottom(heap, size_class) + count, memory_order_relaxed);
 }
 
-static uint32_t capacity_of(const hki_heap *heap, unsigned size_class) {
-    return (uint32_t)(heap->end[size_class] - bottom_of(heap, size_class));
-}
-
-/* Lets the stack of a class grow to its full size, or to a first small one. The storage is sized for all of that. */
+/* Lets the stack of a class grow, or begin. The storage is sized for all stacks at all their sizes. */
 static void grow_stack(hki_heap *heap, unsigned size_class) {
-    uint32_t full = hki_classes[size_class].stack_slots;
-    uint32_t slots = heap->end[size_class] == hki_no_blocks ? (uint32_t)hki_min(full, HKI_FIRST_STACK_SLOTS) : full;
+    hki_class_books *books = &heap->books[size_class];
+    uint32_t wanted = books->slots == 0 ? HKI_FIRST_STACK_SLOTS : books->slots * (uint32_t)HKI_STACK_GROWTH;
+    uint32_t slots = (uint32_t)hki_min(hki_classes[size_class].stack_slots, wanted);
     uint32_t count = hki_heap_stacked(heap, size_class);
     uintptr_t *bottom = heap->storage;
-    HKI_ASSERT(slots > capacity_of(heap, size_class) && slots < (size_t)(heap->storage_end - heap->storage));
-    memcpy(bottom, bottom_of(heap, size_class), (count + (size_t)1) * sizeof *bottom);
-    atomic_store_explicit(&heap->books[size_class].bottom, bottom, memory_order_relaxed);
-    heap->end[size_class] = bottom + slots;
-    heap->storage += slots + 1;
+    HKI_ASSERT(slots > books->slots && slots + (size_t)2 <= (size_t)(heap->storage_end - heap->storage));
+    memcpy(bottom, hki_heap_bottom(heap, size_class), (count + (size_t)1) * sizeof *bottom);
+    memset(bottom + count + 1, 0, (slots - count) * sizeof *bottom); /* no END of an earlier stack */
+    bottom[slots + 1] = HKI_STACK_END;
+    atomic_store_explicit(&books->stack, (uint16_t)(bottom - heap->storage_begin + 1), memory_order_relaxed);
+    books->slots = (uint16_t)slots;
+    heap->storage += slots + 2;
+    if (heap->storage > heap->storage_used)
+        heap->storage_used = heap->storage;
     set_stacked(heap, size_class, count);
 }
 
 static bool can_grow(const hki_heap *heap, unsigned size_class) {
-    return capacity_of(heap, size_class) < hki_classes[size_class].stack_slots;
+    return heap->books[size_class].slots < hki_classes[size_class].stack_slots;
+}
+
+/* A class that only allocates gets a longer stack when it has many more blocks than slots. */
+static bool should_grow(const hki_heap *heap, unsigned size_class) {
+    const hki_class_books *books = &heap->books[size_class];
+    return can_grow(heap, size_class) && books->blocks >= books->slots * (uint32_t)BLOCKS_PER_SLOT;
 }
 
 /* Parks the `n` oldest blocks of a stack. */
 static void flush(hki_heap *heap, unsigned size_class, uint32_t n) {
-    uintptr_t *blocks = bottom_of(heap, size_class) + 1;
+    uintptr_t *blocks = hki_heap_bottom(heap, size_class) + 1;
     for (uint32_t i = 0; i < n; i++)
         park(heap, blocks[i], size_class);
     uint32_t rest = hki_heap_stacked(heap, size_class) - n;
@@ -149,9 +151,9 @@ static void flush(hki_heap *heap, unsigned size_class, uint32_t n) {
 
 /* Takes parked blocks onto an empty stack, up to half of it. */
 static void unpark(hki_heap *heap, unsigned size_class) {
-    uintptr_t *blocks = bottom_of(heap, size_class) + 1;
+    uintptr_t *blocks = hki_heap_bottom(heap, size_class) + 1;
     hki_class_books *books = &heap->books[size_class];
-    uint32_t goal = capacity_of(heap, size_class) / 2;
+    uint32_t goal = heap->books[size_class].slots / 2;
     uint32_t count = 0;
     while (count < goal && books->parked_runs != 0) {
         uint32_t first_line = books->parked_runs;
@@ -163,6 +165,29 @@ static void unpark(hki_heap *heap, unsigned size_class) {
     set_stacked(heap, size_class, count);
 }
 
+static void remove_parked_runs(hki_heap *heap, unsigned size_class) {
+    uint32_t next;
+    for (uint32_t line = heap->books[size_class].parked_runs; line != 0; line = next) {
+        const hki_run *run = hki_run_record(line);
+        next = run->next;
+        if (run->parked == run->blocks)
+            remove_run(heap, line, size_class);
+    }
+}
+
+/* In a heap of one unit, lines of classes without live blocks can be had by others: a young interpreter soon goes back to
+ * few classes. */
+static void end_idle_classes(hki_heap *heap) {
+    for (unsigned size_class = 0; size_class < HKI_CLASSES; size_class++) {
+        const hki_class_books *books = &heap->books[size_class];
+        uint32_t stacked = hki_heap_stacked(heap, size_class);
+        if (books->blocks == 0 || books->blocks != books->parked + stacked)
+            continue;
+        flush(heap, size_class, stacked);
+        remove_parked_runs(heap, size_class);
+    }
+}
+
 hk_status hki_heap_refill(hki_heap *heap, unsigned size_class) {
     hki_class_books *books = &heap->books[size_class];
     if (atomic_load_explicit(&heap->pending, memory_order_relaxed) != 0)
@@ -172,15 +197,38 @@ hk_status hki_heap_refill(hki_heap *heap, unsigned size_class) {
     if (hki_heap_stacked(heap, size_class) > 0)
         return HK_OK;
     hki_heap_pages_freed(heap, 0);
-    if (can_grow(heap, size_class) && books->blocks >= capacity_of(heap, size_class))
+    if (should_grow(heap, size_class))
         grow_stack(heap, size_class);
     if (books->parked_runs == 0) {
+        if (heap->units == 1)
+            end_idle_classes(heap);
         hk_status status = add_run(heap, size_class);
         if (status != HK_OK)
             return status;
     }
     unpark(heap, size_class);
     return HK_OK;
+}
+
+unsigned hki_heap_serving_class(hki_heap *heap, unsigned size_class, size_t alignment) {
+    size_t size = hki_classes[size_class].size;
+    unsigned best = size_class;
+    if (heap->books[size_class].blocks != 0 || heap->units > 1 ||
+        heap->borrowed[size_class] >= hki_max(HKI_LINE_SIZE / size, BORROWED_MIN))
+        return size_class;
+    for (unsigned other = size_class + 1; other < HKI_CLASSES && hki_classes[other].size <= 2 * size; other++) {
+        const hki_class_shape *shape = &hki_classes[other];
+        if (shape->size % alignment != 0 || hki_class_of(heap->class_table, shape->size) != other)
+            continue;
+        if (hki_heap_stacked(heap, other) > 0 || heap->books[other].parked > 0) {
+            best = other;
+            break;
+        }
+        if (shape->few_lines < hki_classes[best].few_lines && shape->size <= size + size / 4)
+            best = other;
+    }
+    heap->borrowed[size_class] = (uint8_t)(heap->borrowed[size_class] + (best != size_class));
+    return best;
 }
 
 /* A dead block goes to its stack, or to its run if there is no room. */
@@ -195,7 +243,7 @@ static void take_back(hki_heap *heap, uintptr_t granule) {
         park(heap, granule, size_class);
     } else {
         uint32_t count = hki_heap_stacked(heap, size_class);
-        bottom_of(heap, size_class)[count + 1] = granule;
+        hki_heap_bottom(heap, size_class)[count + 1] = granule;
         set_stacked(heap, size_class, count + 1);
     }
 }
@@ -214,7 +262,7 @@ bool hki_heap_free_marked(hki_heap *heap, uintptr_t granule) {
 
 /* Half of the stack goes back to the runs. */
 static void make_room(hki_heap *heap, unsigned size_class) {
-    uint32_t n = capacity_of(heap, size_class) / 2;
+    uint32_t n = heap->books[size_class].slots / 2;
     flush(heap, size_class, n);
     hki_heap_pages_freed(heap, (size_t)n * hki_classes[size_class].size);
 }
@@ -387,16 +435,6 @@ void hki_heap_collect(hki_heap *heap) {
 
 /* ---- everything at once ---- */
 
-static void remove_parked_runs(hki_heap *heap, unsigned size_class) {
-    uint32_t next;
-    for (uint32_t line = heap->books[size_class].parked_runs; line != 0; line = next) {
-        const hki_run *run = hki_run_record(line);
-        next = run->next;
-        if (run->parked == run->blocks)
-            remove_run(heap, line, size_class);
-    }
-}
-
 void hki_heap_reclaim(hki_heap *heap) {
     hki_heap_collect(heap);
     for (unsigned size_class = 0; size_class < HKI_CLASSES; size_class++) {
@@ -417,9 +455,15 @@ void hki_heap_trim(hki_heap *heap) {
 
 void hki_heap_clear(hki_heap *heap, unsigned keep) {
     hki_quota_give(heap->quota, hki_heap_clear_units(heap, keep));
-    empty_stacks(heap);
+    for (unsigned size_class = 0; size_class <= HKI_CLASSES; size_class++)
+        if (atomic_load_explicit(&heap->books[size_class].blocks, memory_order_relaxed) != 0 ||
+            heap->books[size_class].slots != 0) {
+            heap->books[size_class] = (hki_class_books){0};
+            set_stacked(heap, size_class, 0);
+        }
     heap->storage = heap->storage_begin;
     heap->freed_bytes = 0;
+    memset(heap->borrowed, 0, sizeof heap->borrowed);
     atomic_store_explicit(&heap->pending, 0, memory_order_relaxed);
 }
 

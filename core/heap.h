@@ -21,19 +21,19 @@
 struct hki_arena;
 
 typedef struct hki_class_books {
-    _Atomic(uintptr_t *) bottom; /* of the stack: a word that is 0, below the first block */
-    uint32_t parked_runs;        /* first line of a run; 0 ends the list */
+    uint32_t parked_runs; /* first line of a run; 0 ends the list */
     _Atomic uint32_t blocks;
     _Atomic uint32_t parked;
     _Atomic uint32_t lines;
+    _Atomic uint16_t stack; /* where its bottom is in the storage, plus 1; 0: the class has none */
+    uint16_t slots;         /* of the stack */
 } hki_class_books;
 
 typedef struct hki_heap {
-    /* The stacks of free blocks, by their granules. top is the last block, or the word of 0 at the bottom; a stack is
-     * full when top is end. A class that was not used yet, and HKI_CLASS_LARGE for ever, have hki_no_blocks for both, so
-     * that pop and push take the slow way. */
+    /* The stacks of free blocks, by their granules: a word of 0, the slots, HKI_STACK_END. top is the last block, or the
+     * word of 0. A class that was not used yet, and HKI_CLASS_LARGE for ever, have hki_no_blocks, which is empty and full at
+     * once, so that pop and push take the slow way. */
     _Atomic(uintptr_t *) top[HKI_CLASSES + 1];
-    uintptr_t *end[HKI_CLASSES + 1];
     uint32_t tag; /* of this heap's lines, with class 0 */
     const uint8_t *class_table;
     _Atomic(struct hki_arena *) arena; /* NULL once the arena was destroyed */
@@ -47,6 +47,8 @@ typedef struct hki_heap {
     uint64_t last_look;               /* when that was */
     uintptr_t *storage_begin;         /* room for stacks; */
     uintptr_t *storage, *storage_end; /* what is left of it */
+    uintptr_t *storage_used;          /* how far it was ever used since hki_heap_init or the last purge */
+    uint8_t borrowed[HKI_CLASSES];    /* how many requests of a class other classes have served */
     _Atomic bool trim_wanted;         /* by another thread: the owner trims at its next refill */
     hki_class_books books[HKI_CLASSES + 1];
 
@@ -58,13 +60,15 @@ typedef struct hki_heap {
     struct hki_heap *next_of_thread;
 } hki_heap;
 
-extern uintptr_t hki_no_blocks[1]; /* 0 */
+#define HKI_STACK_END UINTPTR_MAX
+extern uintptr_t hki_no_blocks[2]; /* 0, HKI_STACK_END */
 /* What a thread has before it has any heap: all stacks are empty and full at once. Never written. */
 extern hki_heap hki_empty_heap;
 
 /* Makes a heap, of a number from 1 that no other heap has. [storage, storage_end) is for its stacks. */
-void hki_heap_init(hki_heap *heap, uint32_t number, const uint8_t *class_table, hki_quota *quota, hki_pool *pool,
-                   void *storage, void *storage_end);
+void hki_heap_init(hki_heap *heap, uint32_t number, void *storage, void *storage_end);
+/* Gives a heap that is new, or was cleared, to an arena. */
+void hki_heap_start(hki_heap *heap, const uint8_t *class_table, hki_quota *quota, hki_pool *pool);
 
 /* A live block off the stack of its class; its granule, or 0 if the stack is empty. */
 HKI_INLINE uintptr_t hki_heap_pop(hki_heap *heap, unsigned size_class) {
@@ -78,7 +82,7 @@ HKI_INLINE uintptr_t hki_heap_pop(hki_heap *heap, unsigned size_class) {
 }
 
 HKI_INLINE bool hki_heap_is_full(const hki_heap *heap, unsigned size_class) {
-    return atomic_load_explicit(&heap->top[size_class], memory_order_relaxed) == heap->end[size_class];
+    return atomic_load_explicit(&heap->top[size_class], memory_order_relaxed)[1] == HKI_STACK_END;
 }
 
 /* What the look-up of a block found, for the push that follows. */
@@ -103,7 +107,7 @@ HKI_INLINE bool hki_heap_find(const hki_heap *heap, uintptr_t granule, hki_found
 /* Puts a block that was found on its stack. False, and nothing has changed, if there is no room. */
 HKI_INLINE bool hki_heap_push(hki_heap *heap, uintptr_t granule, hki_found found) {
     uintptr_t *top = atomic_load_explicit(&heap->top[found.size_class], memory_order_relaxed);
-    if (HKI_UNLIKELY(top == heap->end[found.size_class]))
+    if (HKI_UNLIKELY(top[1] == HKI_STACK_END))
         return false;
     atomic_store_explicit(found.word, found.live ^ hki_granule_mask(granule), memory_order_release);
     top[1] = granule;
@@ -111,14 +115,24 @@ HKI_INLINE bool hki_heap_push(hki_heap *heap, uintptr_t granule, hki_found found
     return true;
 }
 
+/* The word of 0 below the first block of a stack. */
+static inline uintptr_t *hki_heap_bottom(const hki_heap *heap, unsigned size_class) {
+    uint16_t stack = atomic_load_explicit(&heap->books[size_class].stack, memory_order_relaxed);
+    return stack == 0 ? hki_no_blocks : heap->storage_begin + stack - 1;
+}
+
 /* How many blocks are on a stack. Other threads may see a stack that is just growing: then anything up to its size. */
 static inline uint32_t hki_heap_stacked(const hki_heap *heap, unsigned size_class) {
-    const uintptr_t *bottom = atomic_load_explicit(&heap->books[size_class].bottom, memory_order_relaxed);
+    const uintptr_t *bottom = hki_heap_bottom(heap, size_class);
     const uintptr_t *top = atomic_load_explicit(&heap->top[size_class], memory_order_relaxed);
     size_t count = ((uintptr_t)top - (uintptr_t)bottom) / sizeof *top;
     return size_class < HKI_CLASSES && count <= hki_classes[size_class].stack_slots ? (uint32_t)count : 0;
 }
 
+/* Which class should serve a request of a class. In a heap of one unit a class that is only beginning does not get lines of
+ * its own as long as a larger one, up to twice the size, has room, or needs fewer lines: a bare interpreter has a few
+ * blocks in each of fifteen classes. Blocks are multiples of `alignment`. */
+unsigned hki_heap_serving_class(hki_heap *heap, unsigned size_class, size_t alignment);
 /* Fills the stack of a class: from remote frees, parked blocks, or a new run. HK_OK: there is a block on it.
  * HK_ERR_LIMIT or HK_ERR_NO_MEMORY: there is none. */
 HKI_SLOW hk_status hki_heap_refill(hki_heap *heap, unsigned size_class);

@@ -49,24 +49,25 @@ static size_t round_to_page(size_t size) {
 /* Lays all tables and slots out from address `start`. Returns the bytes needed, which do not depend on it. */
 static size_t lay_out(uintptr_t start, size_t segments) {
     size_t at = GUARD_SIZE;
+    size_t slots = hki_min(segments, HKI_SLOTS_MAX);
     for (int i = 0; i < TABLES; i++) {
         tables[i].start = (char *)(start + at);
         at += round_to_page(tables[i].bytes_per_segment * segments) + GUARD_SIZE;
     }
     at = hki_align_up(at, HKI_SLOT_SIZE);
     hki_arena_slots.base = (char *)(start + at);
-    at += segments * HKI_SLOT_SIZE + GUARD_SIZE;
+    at += slots * HKI_SLOT_SIZE + GUARD_SIZE;
     hki_heap_slots.base = (char *)(start + at);
-    hki_arena_slots.count = hki_heap_slots.count = segments;
-    return at + segments * HKI_SLOT_SIZE + GUARD_SIZE;
+    hki_arena_slots.count = hki_heap_slots.count = slots;
+    return at + slots * HKI_SLOT_SIZE + GUARD_SIZE;
 }
 
 static bool make_tables_readable(size_t segments) {
     for (int i = 0; i < TABLES; i++)
         if (!hki_os_make_readable(tables[i].start, round_to_page(tables[i].bytes_per_segment * segments)))
             return false;
-    return hki_os_make_readable(hki_arena_slots.base, segments * HKI_SLOT_SIZE) &&
-           hki_os_make_readable(hki_heap_slots.base, segments * HKI_SLOT_SIZE);
+    return hki_os_make_readable(hki_arena_slots.base, hki_arena_slots.count * HKI_SLOT_SIZE) &&
+           hki_os_make_readable(hki_heap_slots.base, hki_heap_slots.count * HKI_SLOT_SIZE);
 }
 
 /* With a limit on address space a window that is only reserved would use it up. So its place is only chosen: below the

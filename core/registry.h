@@ -29,7 +29,7 @@ extern _Alignas(64) hki_registry_tables hki_registry;
 
 /* Arena and heap slots: the stride, and where they are. A slot is never unmapped once it was committed, and slots that
  * were not read as zeros. */
-enum { HKI_SLOT_SHIFT = 16, HKI_SLOT_SIZE = 1 << HKI_SLOT_SHIFT };
+enum { HKI_SLOT_SHIFT = 16, HKI_SLOT_SIZE = 1 << HKI_SLOT_SHIFT, HKI_SLOTS_MAX = 1 << 18 };
 
 typedef struct hki_slots {
     char *base;           /* a multiple of the stride */

@@ -48,11 +48,11 @@ static inline void make_arena_of(uint32_t flags) {
     live = parked = 0;
     handle = make_arena(flags, 16, 0);
     arena = hki_arena_find(handle);
+    full = alloc_in(handle, HKI_UNIT_SIZE); /* and the arena is not young any more: each class has its own runs */
     fill_class();
     heap = hki_thread_heap(arena);
     in_short_run = alloc_in(handle, 48);
     of_lines = alloc_in(handle, (size_t)LINES * HKI_LINE_SIZE);
-    full = alloc_in(handle, HKI_UNIT_SIZE);
     large = alloc_in(handle, (size_t)3 << 20);
     larger = alloc_in(handle, (size_t)3 << 20);
     huge = alloc_in(handle, (size_t)9 << 20);

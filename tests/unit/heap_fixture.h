@@ -18,8 +18,10 @@ static hki_heap *const heap = &heaps[0];
 static inline void start_heaps(void) {
     cr_assert(hki_registry_start());
     quota = (hki_quota){.limit_lines = HKI_NO_LIMIT};
-    for (uint32_t i = 0; i < FIXTURE_HEAPS; i++)
-        hki_heap_init(&heaps[i], i + 1, hki_class_table_8, &quota, &hki_shared_pool, stacks[i], stacks[i] + FIXTURE_SLOTS);
+    for (uint32_t i = 0; i < FIXTURE_HEAPS; i++) {
+        hki_heap_init(&heaps[i], i + 1, stacks[i], stacks[i] + FIXTURE_SLOTS);
+        hki_heap_start(&heaps[i], hki_class_table_8, &quota, &hki_shared_pool);
+    }
 }
 
 static inline size_t held(void) {

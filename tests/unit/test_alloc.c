@@ -136,6 +136,7 @@ static void assert_aligned_class(const uint8_t *table, size_t size, size_t align
 Test(alloc, aligned_blocks_have_the_class_of_their_alignment) {
     for (uint32_t min_alignment = 8; min_alignment <= 16; min_alignment += 8) {
         start_with(ONE_THREAD, min_alignment);
+        cr_assert_not_null(hk_arena_alloc(handle, HKI_UNIT_SIZE)); /* no young arena */
         const uint8_t *table = min_alignment == 8 ? hki_class_table_8 : hki_class_table_16;
         for (size_t alignment = 1; alignment <= HKI_LINE_SIZE; alignment *= 2)
             for (size_t size = 1; size <= HKI_SMALL_MAX; size += 1 + size / 3)

@@ -12,6 +12,7 @@ static void start_arena(void) {
     let_start();
     handle = make_arena(HK_ARENA_ONE_THREAD_AT_A_TIME, 8, 0);
     arena = hki_arena_find(handle);
+    cr_assert_not_null(hk_arena_alloc(handle, HKI_UNIT_SIZE)); /* so the arena is not young: each size has its own class */
 }
 
 static void assert_nothing_at(const void *pointer, hk_pointer_kind kind, hk_status status) {

@@ -120,7 +120,7 @@ static void block_twice_on_the_stack(void) {
 }
 
 static void oldest_block_is_newest_too(void) {
-    SET(*top(), *(atomic_load(&books()->bottom) + 1));
+    SET(*top(), *(hki_heap_bottom(heap, CLASS) + 1));
 }
 
 static void parked_block_on_the_stack(void) {

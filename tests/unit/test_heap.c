@@ -32,7 +32,7 @@ Test(heap, empty_heap_is_empty_and_full_at_once) {
         cr_assert(hki_heap_is_full(&hki_empty_heap, i));
         cr_assert_eq(hki_heap_stacked(&hki_empty_heap, i), 0);
     }
-    cr_assert_eq(hki_no_blocks[0], 0);
+    cr_assert(hki_no_blocks[0] == 0 && hki_no_blocks[1] == HKI_STACK_END);
 }
 
 Test(heap, empty_heap_finds_nothing, .init = start_heaps) {
@@ -104,8 +104,8 @@ Test(heap, new_class_starts_with_its_shortest_run_and_a_small_stack, .init = sta
         uintptr_t granule = alloc(i);
         cr_assert_neq(granule, 0);
         cr_assert_eq(held() - before, hki_classes[i].few_lines);
-        size_t slots = (size_t)(heap->end[i] - atomic_load(&books_of(i)->bottom));
-        cr_assert_eq(slots, hki_min(16, hki_classes[i].stack_slots));
+        size_t slots = books_of(i)->slots;
+        cr_assert_eq(slots, hki_min(HKI_FIRST_STACK_SLOTS, hki_classes[i].stack_slots));
         assert_books(i, 1);
     }
     cr_assert_lt((size_t)(heap->storage - stacks[0]), FIXTURE_SLOTS);
@@ -139,7 +139,7 @@ Test(heap, all_stacks_grow_to_their_size_in_their_storage, .init = start_heaps) 
             hki_heap_free(heap, granules[k]);
             assert_books(i, MANY - 1 - (uint32_t)k);
         }
-        cr_assert_eq(heap->end[i] - atomic_load(&books_of(i)->bottom), hki_classes[i].stack_slots);
+        cr_assert_eq(books_of(i)->slots, hki_classes[i].stack_slots);
     }
     cr_assert_leq(heap->storage, heap->storage_end);
     hki_heap_reclaim(heap);
@@ -354,4 +354,58 @@ Test(heap, blocks_follow_a_model, .init = start_heaps) {
             change_slot(i, &seed);
     hki_heap_reclaim(heap);
     assert_nothing_left();
+}
+
+/* ---- young heaps ---- */
+
+static unsigned serve(unsigned size_class) {
+    unsigned serving = hki_heap_serving_class(heap, size_class, 1);
+    cr_assert_neq(alloc(serving), 0);
+    return serving;
+}
+
+Test(heap, rare_size_is_served_by_a_larger_class_that_has_room, .init = start_heaps) {
+    alloc(HKI_CLASS_96);
+    size_t before = held();
+    for (int i = 0; i < 5; i++)
+        cr_assert_eq(serve(HKI_CLASS_56), HKI_CLASS_96);
+    cr_assert_eq(held(), before);
+    cr_assert_eq(serve(HKI_CLASS_40), HKI_CLASS_40); /* 96 is more than twice that */
+    assert_books(HKI_CLASS_96, 6);
+}
+
+Test(heap, size_that_is_not_rare_gets_its_own_runs, .init = start_heaps) {
+    for (int i = 0; i < 20; i++)
+        alloc(HKI_CLASS_32);
+    int borrowed = 0;
+    while (serve(HKI_CLASS_24) != HKI_CLASS_24)
+        cr_assert_lt(++borrowed, HKI_LINE_SIZE / 24 + 1);
+    cr_assert_gt(borrowed, 0);
+    cr_assert_eq(serve(HKI_CLASS_24), HKI_CLASS_24);
+}
+
+Test(heap, first_run_is_one_of_few_lines, .init = start_heaps) {
+    cr_assert_eq(serve(HKI_CLASS_1664), HKI_CLASS_1792);
+    cr_assert_eq(held(), hki_classes[HKI_CLASS_1792].few_lines);
+}
+
+Test(heap, serving_class_keeps_the_alignment, .init = start_heaps) {
+    alloc(HKI_CLASS_96);
+    cr_assert_eq(hki_heap_serving_class(heap, HKI_CLASS_64, 64), HKI_CLASS_64);
+    cr_assert_eq(hki_heap_serving_class(heap, HKI_CLASS_64, 32), HKI_CLASS_96);
+}
+
+Test(heap, grown_heap_borrows_nothing, .init = start_heaps) {
+    alloc_lines(64);
+    alloc(HKI_CLASS_96);
+    cr_assert_eq(serve(HKI_CLASS_64), HKI_CLASS_64);
+}
+
+Test(heap, lines_of_an_idle_class_are_had_by_others, .init = start_heaps) {
+    uintptr_t block = alloc(HKI_CLASS_96);
+    cr_assert_eq(held(), 1);
+    hki_heap_free(heap, block);
+    alloc(HKI_CLASS_512);
+    cr_assert_eq(held(), 1);
+    assert_books(HKI_CLASS_96, 0);
 }
