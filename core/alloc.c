@@ -151,7 +151,7 @@ static hk_status alloc_or_reclaim(hki_arena *arena, hki_heap *heap, hki_request 
     hki_heap_reclaim(heap);
     hki_arena_drain_idle(arena);
     status = alloc_once(arena, heap, request, granule, clean);
-    if (status != HK_OK)
+    if (status != HK_OK && !request.optional)
         count_failure(&arena->quota, status);
     return status;
 }
@@ -164,7 +164,8 @@ void *hki_alloc(hki_arena *arena, hki_request request) {
     }
     hki_heap *heap = hki_thread_enter(arena);
     if (heap == NULL) {
-        count_failure(&arena->quota, HK_ERR_NO_MEMORY);
+        if (!request.optional)
+            count_failure(&arena->quota, HK_ERR_NO_MEMORY);
         hki_fail(HK_ERR_NO_MEMORY);
         return NULL;
     }
@@ -184,8 +185,9 @@ void *hki_alloc(hki_arena *arena, hki_request request) {
 
 /* ---- free ---- */
 
-static bool is_size(const hki_block *block, size_t size) {
-    if (size == HKI_ANY_SIZE || (block->any_size && size <= block->size))
+static bool is_size(const hki_block *block, hki_target target) {
+    size_t size = target.size;
+    if (!target.sized || (block->any_size && size <= block->size))
         return true;
     if (block->kind != HK_POINTER_SMALL)
         return size <= HKI_BLOCK_MAX && hki_lines_of(size) << HKI_LINE_SHIFT == block->size;
@@ -211,7 +213,7 @@ static hk_status find_target(const hki_arena *arena, hki_target target, hki_bloc
     hk_status status = block->status;
     if (status == HK_OK && !may_free(arena, block))
         status = HK_ERR_WRONG_ARENA;
-    if (status == HK_OK && !is_size(block, target.size))
+    if (status == HK_OK && !is_size(block, target))
         status = HK_ERR_SIZE_MISMATCH;
     return status == HK_OK ? HK_OK : hki_misuse(target, block, status);
 }
@@ -249,7 +251,7 @@ hk_status hki_free(hki_arena *arena, hki_target target) {
     hki_block block;
     if (target.pointer == NULL)
         return HK_OK;
-    if (target.size == HKI_ANY_SIZE) {
+    if (!target.sized) {
         hki_heap *own = hki_thread_heap(arena);
         uintptr_t granule = hki_granule_of(target.pointer);
         if (hki_heap_free_marked(own, granule) || free_small_remote(arena, own, granule))
@@ -327,15 +329,16 @@ static void *reallocate(hki_arena *arena, hki_target target, const hki_block *bl
     if (granule != 0)
         return hki_granule_address(granule);
     hk_status before = hki_last_status;
-    void *copy = hki_alloc(arena, (hki_request){.size = size, .alignment = 1, .grows = size > block->size});
-    if (copy == NULL && size <= block->size) {
+    bool grows = size > block->size;
+    void *copy = hki_alloc(arena, (hki_request){.size = size, .alignment = 1, .grows = grows, .optional = !grows});
+    if (copy == NULL && !grows) {
         hki_last_status = before; /* a shrink does not fail */
         return hki_granule_address(shrink_in_place(arena, block, size));
     }
     if (copy == NULL)
         return NULL;
     memcpy(copy, target.pointer, hki_min(size, block->size));
-    target.size = HKI_ANY_SIZE;
+    target.sized = false;
     hki_free(arena, target);
     return copy;
 }

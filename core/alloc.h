@@ -9,22 +9,30 @@
 /* The largest request; more is an argument that no call can accept. */
 #define HKI_BLOCK_MAX ((size_t)1 << 40)
 #define HKI_ALIGNMENT_MAX ((size_t)256 << 20)
-/* In place of a size that the caller does not know. */
-#define HKI_ANY_SIZE SIZE_MAX
 
 typedef struct hki_request {
     size_t size;
     size_t alignment; /* a power of two; 1 for the arena's own */
     bool zero;
-    bool grows; /* a block that has grown: it may grow again */
+    bool grows;    /* a block that has grown: it may grow again */
+    bool optional; /* the caller can do without: a refusal is no failure */
 } hki_request;
 
 /* The block that a caller means, and how it came to be meant; `function` is for reports. */
 typedef struct hki_target {
     const char *function;
     void *pointer;
-    size_t size; /* as the caller knows it, or HKI_ANY_SIZE */
+    size_t size; /* as the caller knows it, */
+    bool sized;  /* if it does */
 } hki_target;
+
+HKI_INLINE hki_target hki_target_of(const char *function, const void *pointer) {
+    return (hki_target){.function = function, .pointer = (void *)(uintptr_t)pointer};
+}
+
+HKI_INLINE hki_target hki_target_sized(const char *function, const void *pointer, size_t size) {
+    return (hki_target){.function = function, .pointer = (void *)(uintptr_t)pointer, .size = size, .sized = true};
+}
 
 /* Starts hakmem if that has not been done. False if the OS refuses; then the next call tries again. */
 bool hki_start(void);

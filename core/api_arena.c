@@ -92,24 +92,18 @@ static HKI_SLOW void *alloc_slow(const char *function, hk_arena *handle, hki_req
     return hki_alloc(arena, request);
 }
 
-static HKI_SLOW hk_status free_slow(const char *function, hk_arena *handle, void *pointer, size_t size) {
+static HKI_SLOW hk_status free_slow(hk_arena *handle, hki_target target) {
     hki_arena *arena = hki_arena_find(handle);
-    return arena == NULL ? hki_bad_arena(function, handle) : hki_free(arena, (hki_target){function, pointer, size});
+    return arena == NULL ? hki_bad_arena(target.function, handle) : hki_free(arena, target);
 }
 
-static HKI_SLOW void *realloc_slow(const char *function, hk_arena *handle, void *pointer, size_t old_size,
-                                   size_t size) {
+static HKI_SLOW void *realloc_slow(hk_arena *handle, hki_target target, size_t size) {
     hki_arena *arena = hki_arena_find(handle);
     if (arena == NULL) {
-        hki_bad_arena(function, handle);
+        hki_bad_arena(target.function, handle);
         return NULL;
     }
-    return hki_realloc(arena, (hki_target){function, pointer, old_size}, size);
-}
-
-/* A size that a caller gives in earnest, though it be the value that stands for none. */
-static size_t in_earnest(size_t size) {
-    return size == HKI_ANY_SIZE ? size - 1 : size;
+    return hki_realloc(arena, target, size);
 }
 
 void *hk_arena_alloc(hk_arena *handle, size_t size) {
@@ -145,7 +139,7 @@ hk_status hk_arena_free(hk_arena *handle, void *pointer) {
         if (HKI_LIKELY(hki_heap_find(heap, granule, &found)) && HKI_LIKELY(hki_heap_push(heap, granule, found)))
             return HK_OK;
     }
-    return free_slow("hk_arena_free", handle, pointer, HKI_ANY_SIZE);
+    return free_slow(handle, hki_target_of("hk_arena_free", pointer));
 }
 
 hk_status hk_arena_free_sized(hk_arena *handle, void *pointer, size_t size) {
@@ -159,11 +153,11 @@ hk_status hk_arena_free_sized(hk_arena *handle, void *pointer, size_t size) {
             HKI_LIKELY(hki_heap_push(heap, granule, found)))
             return HK_OK;
     }
-    return free_slow("hk_arena_free_sized", handle, pointer, in_earnest(size));
+    return free_slow(handle, hki_target_sized("hk_arena_free_sized", pointer, size));
 }
 
 void *hk_arena_realloc(hk_arena *handle, void *pointer, size_t size) {
-    return realloc_slow("hk_arena_realloc", handle, pointer, HKI_ANY_SIZE, size);
+    return realloc_slow(handle, hki_target_of("hk_arena_realloc", pointer), size);
 }
 
 /* From one stack to another, if both sizes are small and both stacks allow it; NULL if not. */
@@ -197,7 +191,7 @@ void *hk_arena_realloc_sized(hk_arena *handle, void *pointer, size_t old_size, s
         if (HKI_LIKELY(moved != NULL))
             return moved;
     }
-    return realloc_slow("hk_arena_realloc_sized", handle, pointer, in_earnest(old_size), size);
+    return realloc_slow(handle, hki_target_sized("hk_arena_realloc_sized", pointer, old_size), size);
 }
 
 /* ---- what is known of an arena ---- */

@@ -42,13 +42,13 @@ static HKI_SLOW void *alloc_slow(size_t size, size_t alignment, bool zero) {
     return arena == NULL ? NULL : hki_alloc(arena, (hki_request){.size = size, .alignment = alignment, .zero = zero});
 }
 
-static HKI_SLOW hk_status free_slow(const char *function, void *pointer, size_t size) {
-    if (pointer == NULL)
+static HKI_SLOW hk_status free_slow(hki_target target) {
+    if (target.pointer == NULL)
         return HK_OK;
     hki_arena *arena = process_arena();
     if (arena == NULL) /* so nothing was allocated yet */
-        return hki_misuse((hki_target){function, pointer, size}, &(hki_block){0}, HK_ERR_FOREIGN_POINTER);
-    return hki_free(arena, (hki_target){function, pointer, size});
+        return hki_misuse(target, &(hki_block){0}, HK_ERR_FOREIGN_POINTER);
+    return hki_free(arena, target);
 }
 
 void *hk_malloc(size_t size) {
@@ -86,7 +86,7 @@ void hk_free(void *pointer) {
     hki_found found;
     if (HKI_LIKELY(hki_heap_find(heap, granule, &found)) && HKI_LIKELY(hki_heap_push(heap, granule, found)))
         return;
-    free_slow("hk_free", pointer, HKI_ANY_SIZE);
+    free_slow(hki_target_of("hk_free", pointer));
 }
 
 void hk_free_sized(void *pointer, size_t size) {
@@ -97,7 +97,7 @@ void hk_free_sized(void *pointer, size_t size) {
         HKI_LIKELY(found.size_class == hki_class_of(hki_class_table_16, size)) &&
         HKI_LIKELY(hki_heap_push(heap, granule, found)))
         return;
-    free_slow("hk_free_sized", pointer, size == HKI_ANY_SIZE ? size - 1 : size);
+    free_slow(hki_target_sized("hk_free_sized", pointer, size));
 }
 
 void *hk_realloc(void *pointer, size_t size) {
@@ -108,7 +108,7 @@ void *hk_realloc(void *pointer, size_t size) {
         found.size_class == hki_class_of(hki_class_table_16, size))
         return pointer;
     hki_arena *arena = process_arena();
-    return arena == NULL ? NULL : hki_realloc(arena, (hki_target){"hk_realloc", pointer, HKI_ANY_SIZE}, size);
+    return arena == NULL ? NULL : hki_realloc(arena, hki_target_of("hk_realloc", pointer), size);
 }
 
 size_t hk_usable_size(const void *pointer) {
@@ -117,7 +117,7 @@ size_t hk_usable_size(const void *pointer) {
     hki_block block = hki_block_find(pointer);
     if (block.status == HK_OK)
         return block.size;
-    hki_misuse((hki_target){"hk_usable_size", (void *)(uintptr_t)pointer, HKI_ANY_SIZE}, &block, block.status);
+    hki_misuse(hki_target_of("hk_usable_size", pointer), &block, block.status);
     return 0;
 }
 

@@ -441,8 +441,8 @@ static void assert_told(hk_status status, const char *function, const void *poin
         cr_assert_str_eq(told.arena_name, "test");
 }
 
-static void misuse(void *pointer, size_t given, hk_status status, size_t block_size) {
-    const hki_target target = {"a_function", pointer, given};
+static void misuse(hki_target target, hk_status status, size_t block_size) {
+    void *pointer = target.pointer;
     times_told = 0;
     cr_assert_eq(hki_free(arena, target), status);
     assert_told(status, "a_function", pointer, block_size);
@@ -460,17 +460,17 @@ Test(alloc, misuse_is_told_and_has_no_effect, .init = start) {
     hk_set_error_handler(note, &times_told);
     for (size_t i = 0; i < LENGTH_OF(sizes); i++) {
         char *block = alloc(sizes[i]), *others = hk_arena_alloc(other, sizes[i]);
-        misuse(others, HKI_ANY_SIZE, HK_ERR_WRONG_ARENA, sizes[i]);
-        misuse(block + 8, HKI_ANY_SIZE, HK_ERR_INTERIOR_POINTER, sizes[i]);
-        misuse(block + 1, HKI_ANY_SIZE, HK_ERR_INTERIOR_POINTER, sizes[i]);
-        misuse(block, 65, HK_ERR_SIZE_MISMATCH, sizes[i]);
-        misuse(local, HKI_ANY_SIZE, HK_ERR_FOREIGN_POINTER, 0);
+        misuse(hki_target_of("a_function", others), HK_ERR_WRONG_ARENA, sizes[i]);
+        misuse(hki_target_of("a_function", block + 8), HK_ERR_INTERIOR_POINTER, sizes[i]);
+        misuse(hki_target_of("a_function", block + 1), HK_ERR_INTERIOR_POINTER, sizes[i]);
+        misuse(hki_target_sized("a_function", block, 65), HK_ERR_SIZE_MISMATCH, sizes[i]);
+        misuse(hki_target_of("a_function", local), HK_ERR_FOREIGN_POINTER, 0);
         cr_assert(hk_arena_owns(handle, block) && hk_arena_owns(other, others));
-        cr_assert_eq(hki_free(arena, (hki_target){"a_function", block, sizes[i]}), HK_OK);
-        cr_assert_eq(hki_free(arena, (hki_target){"a_function", block, HKI_ANY_SIZE}), i < 3 ? HK_ERR_DOUBLE_FREE
-                                                                                             : HK_ERR_FOREIGN_POINTER);
+        cr_assert_eq(hki_free(arena, hki_target_sized("a_function", block, sizes[i])), HK_OK);
+        cr_assert_eq(hki_free(arena, hki_target_of("a_function", block)),
+                     i < 3 ? HK_ERR_DOUBLE_FREE : HK_ERR_FOREIGN_POINTER);
     }
-    cr_assert_eq(hki_free(arena, (hki_target){"a_function", NULL, 5}), HK_OK);
+    cr_assert_eq(hki_free(arena, hki_target_sized("a_function", NULL, 5)), HK_OK);
     assert_sound(arena);
     assert_sound(hki_arena_find(other));
 }
