@@ -90,18 +90,28 @@ static void remove_run(hki_heap *heap, uint32_t first_line, unsigned size_class)
     hki_heap_give_lines(heap, first_line, lines);
 }
 
-/* A run that is all parked ends, unless it is the only one with free blocks of its class. */
-static void park(hki_heap *heap, uintptr_t granule, unsigned size_class) {
-    uint32_t first_line = hki_run_at(hki_granule_line(granule));
-    hki_run *run = hki_run_record(first_line);
+/* Parks blocks, of which neighbours are often in the same run. A run that is all parked ends, unless it is the only one
+ * with free blocks of its class. */
+static void park(hki_heap *heap, const uintptr_t *granules, uint32_t count, unsigned size_class) {
     hki_class_books *books = &heap->books[size_class];
-    hki_run_park(first_line, granule);
-    hki_count_add(&books->parked, 1);
-    if (run->parked == 1)
-        run_list_add(heap, first_line, size_class);
-    bool is_only = books->parked_runs == first_line && run->next == 0;
-    if (run->parked == run->blocks && !is_only)
-        remove_run(heap, first_line, size_class);
+    uint32_t first_line = 0, end_line = 0;
+    hki_run *run = NULL;
+    hki_count_add(&books->parked, count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t line = hki_granule_line(granules[i]);
+        if (line < first_line || line >= end_line) {
+            first_line = hki_run_at(line);
+            run = hki_run_record(first_line);
+            end_line = first_line + hki_run_lines(run);
+        }
+        hki_run_park(run, granules[i]);
+        if (run->parked == 1)
+            run_list_add(heap, first_line, size_class);
+        if (run->parked == run->blocks && (books->parked_runs != first_line || run->next != 0)) {
+            remove_run(heap, first_line, size_class);
+            end_line = 0;
+        }
+    }
 }
 
 /* ---- stacks ---- */
@@ -142,8 +152,7 @@ static bool should_grow(const hki_heap *heap, unsigned size_class) {
 /* Parks the `n` oldest blocks of a stack. */
 static void flush(hki_heap *heap, unsigned size_class, uint32_t n) {
     uintptr_t *blocks = hki_heap_bottom(heap, size_class) + 1;
-    for (uint32_t i = 0; i < n; i++)
-        park(heap, blocks[i], size_class);
+    park(heap, blocks, n, size_class);
     uint32_t rest = hki_heap_stacked(heap, size_class) - n;
     memmove(blocks, blocks + n, rest * sizeof *blocks);
     set_stacked(heap, size_class, rest);
@@ -240,7 +249,7 @@ static void take_back(hki_heap *heap, uintptr_t granule) {
         remove_run(heap, line, size_class);
         hki_heap_pages_freed(heap, (size_t)lines << HKI_LINE_SHIFT);
     } else if (hki_heap_is_full(heap, size_class)) {
-        park(heap, granule, size_class);
+        park(heap, &granule, 1, size_class);
     } else {
         uint32_t count = hki_heap_stacked(heap, size_class);
         hki_heap_bottom(heap, size_class)[count + 1] = granule;
@@ -475,7 +484,7 @@ void hki_heap_free_to_run(hki_heap *heap, uintptr_t granule) {
     if (size_class == HKI_CLASS_LARGE)
         take_back(heap, granule);
     else
-        park(heap, granule, size_class);
+        park(heap, &granule, 1, size_class);
 }
 
 size_t hki_heap_live_blocks(const hki_heap *heap) {

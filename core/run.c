@@ -110,11 +110,3 @@ uint64_t hki_run_parked_lines(uint32_t first_line) {
             mask |= hki_run_mask(first_line + i, 1);
     return mask;
 }
-
-void hki_run_park(uint32_t first_line, uintptr_t granule) {
-    hki_run *run = hki_run_record(first_line);
-    uint64_t *word = &hki_registry.parked[granule >> 6];
-    HKI_ASSERT((*word & hki_granule_mask(granule)) == 0 && run->parked < run->blocks);
-    *word |= hki_granule_mask(granule);
-    run->parked++;
-}

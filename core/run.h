@@ -55,6 +55,11 @@ unsigned hki_run_unpark(uint32_t first_line, uintptr_t *granules, unsigned max);
 /* Which lines of a run (a mask in the words of its unit) only parked blocks reach into. */
 uint64_t hki_run_parked_lines(uint32_t first_line);
 /* Parks a block. */
-void hki_run_park(uint32_t first_line, uintptr_t granule);
+HKI_INLINE void hki_run_park(hki_run *run, uintptr_t granule) {
+    uint64_t *word = &hki_registry.parked[granule >> 6];
+    HKI_ASSERT((*word & hki_granule_mask(granule)) == 0 && run->parked < run->blocks);
+    *word |= hki_granule_mask(granule);
+    run->parked++;
+}
 
 #endif

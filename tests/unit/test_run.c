@@ -78,7 +78,7 @@ Test(run, unparks_the_lowest_blocks_in_descending_order, .init = take_unit) {
     for (unsigned i = 0; i < 5; i++)
         cr_assert_eq(got[i], start + (4 - i) * 6);
     cr_assert_eq(hki_run_record(first_line)->parked, 59);
-    hki_run_park(first_line, start + 12);
+    hki_run_park(hki_run_record(first_line), start + 12);
     cr_assert_eq(hki_run_unpark(first_line, got, 2), 2);
     cr_assert_eq(got[0], start + 5 * 6);
     cr_assert_eq(got[1], start + 12);
@@ -103,7 +103,7 @@ static void park_and_unpark_at_random(unsigned size_class, unsigned lines, uint3
     for (int i = 0; i < 2000; i++) {
         uintptr_t at = next_random(&seed) % blocks * stride;
         if (out[at]) {
-            hki_run_park(first_line, start + at);
+            hki_run_park(hki_run_record(first_line), start + at);
             out[at] = false;
             outside--;
             continue;
@@ -165,7 +165,7 @@ Test(run, new_run_takes_no_sized_liberties, .init = take_unit) {
 Test(run, parking_twice_asserts, .init = take_unit, .signal = HKI_IS_DEBUG ? SIGABRT : 0) {
     hki_run_create(first_line, 1, HKI_CLASS_64, TAG);
     if (HKI_IS_DEBUG)
-        hki_run_park(first_line, hki_line_granule(first_line));
+        hki_run_park(hki_run_record(first_line), hki_line_granule(first_line));
 }
 
 Test(run, removing_a_run_in_use_asserts, .init = take_unit, .signal = HKI_IS_DEBUG ? SIGABRT : 0) {
