@@ -5,12 +5,14 @@
 
 #include <dlfcn.h>
 #include <gnu/libc-version.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 typedef void (*any_function)(void);
+typedef int (*control_function)(const char *, void *, size_t *, void *, size_t);
 
 typedef struct source {
     const char *name;
@@ -19,12 +21,27 @@ typedef struct source {
     const char *package;      /* what would bring it */
     const char *functions[4]; /* malloc, calloc, realloc, free */
     void (*version)(void *handle, char *text, size_t size);
+    const char *give_back_name;
+    void (*give_back)(void);
 } source;
 
-static any_function find(void *handle, const char *name) {
+/* The function of that name in the allocator that is open. */
+static any_function give_back_function;
+
+/* ISO C has no cast from dlsym's object pointer to a function pointer. */
+int find_function(void *handle, const char *name, void *function) {
     void *address = dlsym(handle, name);
+    memcpy(function, &address, sizeof address);
+    return address != NULL;
+}
+
+int allocator_find(const allocator *opened, const char *name, void *function) {
+    return find_function(opened->handle, name, function);
+}
+
+static any_function find(void *handle, const char *name) {
     any_function function = NULL;
-    memcpy(&function, &address, sizeof function);
+    find_function(handle, name, &function);
     return function;
 }
 
@@ -46,8 +63,7 @@ static void mimalloc_version(void *handle, char *text, size_t size) {
 }
 
 static void jemalloc_version(void *handle, char *text, size_t size) {
-    int (*control)(const char *, void *, size_t *, void *, size_t) =
-        (int (*)(const char *, void *, size_t *, void *, size_t))find(handle, "mallctl");
+    control_function control = (control_function)find(handle, "mallctl");
     const char *version = NULL;
     size_t length = sizeof version;
     if (control != NULL && control("version", &version, &length, NULL, 0) == 0)
@@ -64,37 +80,72 @@ static void tcmalloc_version(void *handle, char *text, size_t size) {
         snprintf(text, size, "%s", version(&major, &minor, &patch));
 }
 
+static void give_nothing_back(void) {
+}
+
+static void hakmem_give_back(void) {
+    give_back_function();
+}
+
+static void system_give_back(void) {
+    ((int (*)(size_t))give_back_function)(0);
+}
+
+static void mimalloc_give_back(void) {
+    ((void (*)(bool))give_back_function)(true);
+}
+
+static void jemalloc_give_back(void) {
+    control_function control = (control_function)give_back_function;
+    control("thread.tcache.flush", NULL, NULL, NULL, 0);
+    control("arena.4096.purge", NULL, NULL, NULL, 0); /* 4096 stands for all arenas */
+}
+
+static void tcmalloc_give_back(void) {
+    give_back_function();
+}
+
 static const source sources[ALLOCATORS] = {
     [ALLOCATOR_HAKMEM] = {"hakmem",
                           "this project, every free checked",
                           {"@/../lib/libhakmem.so", "@/../lib/libhakmem.so.0", "libhakmem.so.0", NULL},
                           "build it first, or name the file with --library",
                           {"hk_malloc", "hk_calloc", "hk_realloc", "hk_free"},
-                          hakmem_version},
+                          hakmem_version,
+                          "hk_purge",
+                          hakmem_give_back},
     [ALLOCATOR_SYSTEM] = {"system",
                           "malloc of the C library",
                           {NULL, NULL, NULL, NULL},
                           "",
                           {"malloc", "calloc", "realloc", "free"},
-                          system_version},
+                          system_version,
+                          "malloc_trim",
+                          system_give_back},
     [ALLOCATOR_MIMALLOC] = {"mimalloc",
                             "Microsoft's mimalloc",
                             {"libmimalloc.so.2", NULL, NULL, NULL},
                             "apt install libmimalloc2.0",
                             {"mi_malloc", "mi_calloc", "mi_realloc", "mi_free"},
-                            mimalloc_version},
+                            mimalloc_version,
+                            "mi_collect",
+                            mimalloc_give_back},
     [ALLOCATOR_JEMALLOC] = {"jemalloc",
                             "jemalloc",
                             {"libjemalloc.so.2", NULL, NULL, NULL},
                             "apt install libjemalloc2",
                             {"malloc", "calloc", "realloc", "free"},
-                            jemalloc_version},
+                            jemalloc_version,
+                            "mallctl",
+                            jemalloc_give_back},
     [ALLOCATOR_TCMALLOC] = {"tcmalloc",
                             "tcmalloc of gperftools",
                             {"libtcmalloc_minimal.so.4", NULL, NULL, NULL},
                             "apt install libtcmalloc-minimal4",
                             {"tc_malloc", "tc_calloc", "tc_realloc", "tc_free"},
-                            tcmalloc_version},
+                            tcmalloc_version,
+                            "MallocExtension_ReleaseFreeMemory",
+                            tcmalloc_give_back},
 };
 
 const char *allocator_name(size_t index) {
@@ -181,6 +232,9 @@ void allocator_open(size_t index, const char *library, char **argv, allocator *o
         if (functions[i] == NULL)
             die(EXIT_USAGE, "the library of %s has no function %s", from->name, from->functions[i]);
     }
+    give_back_function = find(handle, from->give_back_name);
+    opened->give_back = give_back_function == NULL ? give_nothing_back : from->give_back;
+    opened->handle = handle;
     opened->name = from->name;
     opened->allocate = (void *(*)(size_t))functions[0];
     opened->allocate_zeroed = (void *(*)(size_t, size_t))functions[1];

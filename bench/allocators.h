@@ -10,8 +10,10 @@ typedef struct allocator {
     void *(*allocate_zeroed)(size_t count, size_t size);
     void *(*reallocate)(void *block, size_t size);
     void (*release)(void *block);
+    void (*give_back)(void); /* its own call that returns what it can to the operating system; never NULL */
     char version[64];
     char path[512]; /* the library it was loaded from */
+    void *handle;   /* of that library */
 } allocator;
 
 /* The rows of the table, in its order. */
@@ -27,6 +29,12 @@ size_t allocator_index(const char *name);
  * clear line if it is not there. When a library needs more static TLS than the C library keeps for dlopen, the process
  * is started again, once, with a larger reserve: call it before anything else has been done. */
 void allocator_open(size_t index, const char *library, char **argv, allocator *opened);
+
+/* Stores a function of the allocator's library in the pointer at `function`, NULL if it has none of this name. Returns
+ * whether it has. */
+int allocator_find(const allocator *opened, const char *name, void *function);
+/* The same for the handle of any library. */
+int find_function(void *handle, const char *name, void *function);
 
 /* The file beside `opened` with this name (as libhakmem_lua.so is beside libhakmem.so), loaded; NULL if there is none. */
 void *allocator_open_companion(const allocator *opened, const char *file_name);

@@ -37,18 +37,50 @@ void unmap_memory(void *memory, size_t bytes) {
     munmap(memory, bytes);
 }
 
-size_t peak_resident_bytes(void) {
-    FILE *status = fopen("/proc/self/status", "r");
-    if (status == NULL)
-        die(EXIT_FAILED, "cannot read /proc/self/status");
+static FILE *open_for_reading(const char *path) {
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        die(EXIT_FAILED, "cannot read %s", path);
+    return file;
+}
+
+/* The number behind `key`, in bytes, of a file of lines such as "VmHWM:  1234 kB"; 0 if there is none. */
+static size_t read_kilobytes(const char *path, const char *key) {
+    FILE *file = open_for_reading(path);
     char line[256];
     char *end = NULL;
     unsigned long kilobytes = 0;
-    while (end == NULL && fgets(line, sizeof line, status) != NULL)
-        if (strncmp(line, "VmHWM:", 6) == 0)
-            kilobytes = strtoul(line + 6, &end, 10);
-    fclose(status);
+    while (end == NULL && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, key, strlen(key)) == 0)
+            kilobytes = strtoul(line + strlen(key), &end, 10);
+    fclose(file);
     return (size_t)kilobytes * 1024;
+}
+
+size_t peak_resident_bytes(void) {
+    return read_kilobytes("/proc/self/status", "VmHWM:");
+}
+
+size_t resident_bytes(void) {
+    return read_kilobytes("/proc/self/smaps_rollup", "Rss:");
+}
+
+size_t count_mappings(void) {
+    FILE *file = open_for_reading("/proc/self/maps");
+    size_t lines = 0;
+    for (int character = getc(file); character != EOF; character = getc(file))
+        lines += character == '\n';
+    fclose(file);
+    return lines;
+}
+
+size_t allowed_mappings(void) {
+    FILE *file = open_for_reading("/proc/sys/vm/max_map_count");
+    char line[32] = "";
+    if (fgets(line, sizeof line, file) == NULL)
+        die(EXIT_FAILED, "vm.max_map_count is empty");
+    fclose(file);
+    return strtoul(line, NULL, 10);
 }
 
 void program_directory(char *path, size_t size) {

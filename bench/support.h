@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+/* EXIT_UNABLE: the allocator does not offer what the workload is about. */
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_UNABLE = 3 };
 
 /* Ends the process after one line on standard error: "hkbench: ...". */
 _Noreturn void die(int exit_status, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -18,6 +19,11 @@ void unmap_memory(void *memory, size_t bytes);
 
 /* Peak resident memory of this process since exec (VmHWM). */
 size_t peak_resident_bytes(void);
+/* Resident memory of this process now (Rss of smaps_rollup, which is exact). */
+size_t resident_bytes(void);
+/* How many mappings this process has now, and how many it may have (vm.max_map_count). */
+size_t count_mappings(void);
+size_t allowed_mappings(void);
 
 /* The folder of the running program, without a slash at its end. */
 void program_directory(char *path, size_t size);
