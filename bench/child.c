@@ -60,6 +60,17 @@ static double number_of(const cJSON *object, const char *key) {
     return cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(object, key));
 }
 
+static void read_figures(const cJSON *figures, child_result *result) {
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, figures) {
+        if (result->figures == FIGURES_MAX)
+            return;
+        figure *f = &result->figure[result->figures++];
+        snprintf(f->name, sizeof f->name, "%s", item->string);
+        f->value = cJSON_GetNumberValue(item);
+    }
+}
+
 static void read_report(const char *text, child_result *result) {
     cJSON *json = cJSON_Parse(text);
     if (json == NULL) {
@@ -71,6 +82,7 @@ static void read_report(const char *text, child_result *result) {
     result->peak_resident_bytes = number_of(json, "peak_resident_bytes");
     copy_text(result->version, sizeof result->version, json, "version");
     copy_text(result->output, sizeof result->output, json, "output");
+    read_figures(cJSON_GetObjectItemCaseSensitive(json, "figures"), result);
     cJSON_Delete(json);
 }
 

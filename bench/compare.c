@@ -45,7 +45,7 @@ static void probe(comparison *c) {
         child_result result;
         if (!matches_list(allocator_name(a), c->options->allocators))
             continue;
-        run_row(c, row_named("start"), a, &result);
+        run_row(c, row_named(&compare_rows, "start"), a, &result);
         c->present[a] = result.exit_status == 0;
         found += result.exit_status == 0;
         memcpy(c->version[a], result.version, sizeof c->version[a]);
@@ -72,14 +72,29 @@ static void check_allocators(const char *names) {
 }
 
 static void choose_rows(comparison *c) {
-    for (size_t i = 0; i < row_count() && c->rows < ROWS_MAX; i++)
-        if (matches_list(row_at(i)->name, c->options->rows))
-            c->row[c->rows++] = row_at(i);
+    for (size_t i = 0; i < c->table->count && c->rows < ROWS_MAX; i++)
+        if (matches_list(c->table->rows[i].name, c->options->rows))
+            c->row[c->rows++] = &c->table->rows[i];
     if (c->rows == 0)
         die(EXIT_USAGE, "--rows '%s' matches no row; `hkbench list` names them", c->options->rows);
 }
 
+/* A run has the same figures in each round. */
+static void record_figures(measurement *m, const child_result *result) {
+    m->figures = result->figures;
+    for (size_t i = 0; i < result->figures; i++) {
+        memcpy(m->figure_name[i], result->figure[i].name, sizeof m->figure_name[i]);
+        m->figure[i][m->count] = result->figure[i].value;
+    }
+}
+
 static void record(measurement *m, const row *which, size_t allocator, const child_result *result) {
+    if (result->exit_status == EXIT_UNABLE) {
+        const char prefix[] = "hkbench: ";
+        size_t skip = strncmp(result->message, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
+        snprintf(m->skipped, sizeof m->skipped, "%s", result->message + skip);
+        return;
+    }
     if (result->exit_status != 0) {
         m->failures++;
         fprintf(stderr, "\r%s with %s failed (%s %d): %s\n", which->name, allocator_name(allocator),
@@ -89,6 +104,7 @@ static void record(measurement *m, const row *which, size_t allocator, const chi
     m->operations_per_second[m->count] = result->operations_per_second;
     m->peak_resident_bytes[m->count] = result->peak_resident_bytes;
     memcpy(m->output, result->output, sizeof m->output);
+    record_figures(m, result);
     m->count++;
 }
 
@@ -99,7 +115,7 @@ static void run_round(comparison *c, unsigned round) {
         for (size_t i = 0; i < ALLOCATORS; i++) {
             size_t a = (i + round + r) % ALLOCATORS;
             child_result result;
-            if (!c->present[a])
+            if (!c->present[a] || c->cell[r][a].skipped[0] != '\0')
                 continue;
             run_row(c, c->row[r], a, &result);
             record(&c->cell[r][a], c->row[r], a, &result);
@@ -128,18 +144,32 @@ static unsigned count_failures(const comparison *c) {
     return failures;
 }
 
-int compare_command(const compare_options *options) {
-    all.options = options;
+static void measure(comparison *c, const row_table *table, const compare_options *options) {
+    c->options = options;
+    c->table = table;
     check_allocators(options->allocators);
-    choose_rows(&all);
-    probe(&all);
+    choose_rows(c);
+    probe(c);
     for (unsigned round = 0; round < options->rounds; round++)
-        run_round(&all, round);
+        run_round(c, round);
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r%40s\r", "");
+}
+
+int compare_command(const compare_options *options) {
+    measure(&all, &compare_rows, options);
     if (options->json)
         print_report_json(&all);
     else
         print_report_text(&all);
+    return count_failures(&all) > 0 ? EXIT_FAILED : EXIT_SUCCESS;
+}
+
+int arenas_command(const compare_options *options) {
+    measure(&all, &arena_rows, options);
+    if (options->json)
+        print_arenas_json(&all);
+    else
+        print_arenas_text(&all);
     return count_failures(&all) > 0 ? EXIT_FAILED : EXIT_SUCCESS;
 }

@@ -1,9 +1,10 @@
-/* compare: `hkbench compare`, every row with every allocator, in fresh processes. */
+/* compare: `hkbench compare` and `hkbench arenas`, every row with every allocator, in fresh processes. */
 #ifndef HKBENCH_COMPARE_H
 #define HKBENCH_COMPARE_H
 
 #include "options.h"
 
 int compare_command(const compare_options *options);
+int arenas_command(const compare_options *options);
 
 #endif

@@ -15,6 +15,7 @@ static const char help[] = "Usage: hkbench COMMAND [OPTION...]\n"
                            "\n"
                            "  run        one workload with one allocator, in this process\n"
                            "  compare    all rows with all allocators that are here, and the targets\n"
+                           "  arenas     the same for what arenas promise, with real Lua states\n"
                            "  list       the workloads, rows and allocators there are\n"
                            "\n"
                            "  -?, --help     this text; `hkbench COMMAND --help` tells a command's options\n"
@@ -23,13 +24,25 @@ static const char help[] = "Usage: hkbench COMMAND [OPTION...]\n"
                            "  hkbench compare --quick\n"
                            "  hkbench run --workload mixed --allocator hakmem --blocks 8192\n";
 
+static void list_rows(const row_table *table) {
+    for (size_t i = 0; i < table->count; i++)
+        printf("  %s\n", table->rows[i].name);
+}
+
+static void add_rows(cJSON *json, const char *key, const row_table *table) {
+    cJSON *names = cJSON_AddArrayToObject(json, key);
+    for (size_t i = 0; i < table->count; i++)
+        cJSON_AddItemToArray(names, cJSON_CreateString(table->rows[i].name));
+}
+
 static void list_as_text(void) {
     puts("Workloads:");
     for (size_t i = 0; i < workload_count(); i++)
         printf("  %-18s%s\n", workload_at(i)->name, workload_at(i)->description);
     puts("Rows of compare:");
-    for (size_t i = 0; i < row_count(); i++)
-        printf("  %s\n", row_at(i)->name);
+    list_rows(&compare_rows);
+    puts("Rows of arenas:");
+    list_rows(&arena_rows);
     puts("Allocators:");
     for (size_t i = 0; i < ALLOCATORS; i++)
         printf("  %-18s%s\n", allocator_name(i), allocator_description(i));
@@ -40,9 +53,8 @@ static void list_as_json(void) {
     cJSON *names = cJSON_AddArrayToObject(json, "workloads");
     for (size_t i = 0; i < workload_count(); i++)
         cJSON_AddItemToArray(names, cJSON_CreateString(workload_at(i)->name));
-    names = cJSON_AddArrayToObject(json, "rows");
-    for (size_t i = 0; i < row_count(); i++)
-        cJSON_AddItemToArray(names, cJSON_CreateString(row_at(i)->name));
+    add_rows(json, "rows", &compare_rows);
+    add_rows(json, "arena_rows", &arena_rows);
     names = cJSON_AddArrayToObject(json, "allocators");
     for (size_t i = 0; i < ALLOCATORS; i++)
         cJSON_AddItemToArray(names, cJSON_CreateString(allocator_name(i)));
@@ -81,10 +93,14 @@ static int run_named(const char *command, int argc, char **argv) {
         compare_options options;
         parse_compare_options(argc - 1, rest, &options);
         status = compare_command(&options);
+    } else if (strcmp(command, "arenas") == 0) {
+        compare_options options;
+        parse_arenas_options(argc - 1, rest, &options);
+        status = arenas_command(&options);
     } else if (strcmp(command, "list") == 0) {
         status = list_command(argc - 1, rest);
     } else {
-        die(EXIT_USAGE, "there is no command '%s'; there are run, compare and list", command);
+        die(EXIT_USAGE, "there is no command '%s'; there are run, compare, arenas and list", command);
     }
     free(rest);
     return status;
@@ -92,7 +108,7 @@ static int run_named(const char *command, int argc, char **argv) {
 
 int main(int argc, char **argv) {
     if (argc < 2)
-        die(EXIT_USAGE, "a command is missing: run, compare or list; --help tells more");
+        die(EXIT_USAGE, "a command is missing: run, compare, arenas or list; --help tells more");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0 || strcmp(argv[1], "-h") == 0) {
         fputs(help, stdout);
         return EXIT_SUCCESS;

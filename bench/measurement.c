@@ -27,6 +27,13 @@ static double highest(const double *values, unsigned count) {
     return value;
 }
 
+static double lowest(const double *values, unsigned count) {
+    double value = NAN;
+    for (unsigned i = 0; i < count; i++)
+        value = fmin(value, values[i]);
+    return value;
+}
+
 double rate_of(const comparison *c, size_t row_index, size_t allocator, statistic which) {
     if (row_index >= c->rows)
         return NAN;
@@ -56,10 +63,10 @@ double ratio_to_best_rival(const comparison *c, size_t row_index, statistic whic
 /* Calls `use` with the ratio of each row of the targets; a row left out of the comparison counts as NaN. */
 static void for_target_rows(const comparison *c, int to_best_rival, size_t allocator, statistic which,
                             void (*use)(double ratio, void *state), void *state) {
-    for (size_t i = 0; i < row_count(); i++) {
-        if (!row_at(i)->is_single_thread_target)
+    for (size_t i = 0; i < c->table->count; i++) {
+        if (!c->table->rows[i].is_single_thread_target)
             continue;
-        size_t index = measured_row(c, row_at(i)->name);
+        size_t index = measured_row(c, c->table->rows[i].name);
         use(to_best_rival ? ratio_to_best_rival(c, index, which) : ratio_to(c, index, allocator, which), state);
     }
 }
@@ -93,6 +100,29 @@ double lowest_ratio_to_best_rival(const comparison *c, statistic which) {
     mean m = {0};
     for_target_rows(c, 1, 0, which, add_to_mean, &m);
     return isnan(m.log_sum) ? NAN : m.lowest;
+}
+
+double figure_of(const comparison *c, size_t row_index, size_t allocator, const char *name, statistic which) {
+    if (row_index >= c->rows)
+        return NAN;
+    const measurement *m = &c->cell[row_index][allocator];
+    for (size_t i = 0; i < m->figures; i++)
+        if (strcmp(m->figure_name[i], name) == 0)
+            return which == BEST ? lowest(m->figure[i], m->count) : median(m->figure[i], m->count);
+    return NAN;
+}
+
+double best_rivals_figure(const comparison *c, size_t row_index, const char *name, statistic which, size_t *rival) {
+    double best = NAN;
+    *rival = ALLOCATORS;
+    for (size_t a = 0; a < ALLOCATORS; a++) {
+        double value = a == ALLOCATOR_HAKMEM ? NAN : figure_of(c, row_index, a, name, which);
+        if (isnan(value) || value >= best)
+            continue;
+        best = value;
+        *rival = a;
+    }
+    return best;
 }
 
 size_t measured_row(const comparison *c, const char *name) {

@@ -1,4 +1,4 @@
-/* measurement: what `compare` has measured, as a matrix of rows and allocators, and the figures drawn from it.
+/* measurement: what `compare` or `arenas` has measured, as a matrix of rows and allocators, and the figures drawn from it.
  *
  * A figure that cannot be had (no such row, allocator or run) is NaN, and so is whatever is computed from it. */
 #ifndef HKBENCH_MEASUREMENT_H
@@ -18,11 +18,16 @@ typedef struct measurement {
     double operations_per_second[ROUNDS_MAX];
     double peak_resident_bytes[ROUNDS_MAX];
     char output[512]; /* of a Lua program, in the first run */
+    size_t figures;
+    char figure_name[FIGURES_MAX][FIGURE_NAME_BYTES];
+    double figure[FIGURES_MAX][ROUNDS_MAX];
+    char skipped[512]; /* why the allocator cannot do it; empty if it can */
 } measurement;
 
 typedef struct comparison {
     const compare_options *options;
-    size_t rows;
+    const row_table *table;
+    size_t rows; /* of the table, those that were asked for */
     const row *row[ROWS_MAX];
     int present[ALLOCATORS];
     char version[ALLOCATORS][64];
@@ -40,6 +45,10 @@ double ratio_to_best_rival(const comparison *c, size_t row_index, statistic whic
 double mean_ratio_to(const comparison *c, size_t allocator, statistic which);
 double mean_ratio_to_best_rival(const comparison *c, statistic which);
 double lowest_ratio_to_best_rival(const comparison *c, statistic which);
+/* A figure of a workload; its best value is the lowest. */
+double figure_of(const comparison *c, size_t row_index, size_t allocator, const char *name, statistic which);
+/* The lowest of all others than hakmem, and in *rival whose it is; ALLOCATORS if it is NaN. */
+double best_rivals_figure(const comparison *c, size_t row_index, const char *name, statistic which, size_t *rival);
 /* The index of a row in this comparison; `rows` if it is not in it. */
 size_t measured_row(const comparison *c, const char *name);
 

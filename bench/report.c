@@ -1,9 +1,8 @@
 /* report: see report.h. */
 #include "report.h"
 
-#include "targets.h"
+#include "report_parts.h"
 
-#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,14 +14,6 @@ static const char *rate_text(double rate, char text[32]) {
         snprintf(text, 32, "%.1f k/s", rate / 1e3);
     else
         snprintf(text, 32, "%.3f /s", rate);
-    return text;
-}
-
-static const char *ratio_text(double ratio, char text[32]) {
-    if (isnan(ratio))
-        snprintf(text, 32, "-");
-    else
-        snprintf(text, 32, "%.3f", ratio);
     return text;
 }
 
@@ -48,22 +39,6 @@ static void print_cell(const comparison *c, size_t r, size_t a) {
     printf("%s\n", m->failures > 0 ? "   (some runs failed)" : "");
 }
 
-static void print_targets(const comparison *c) {
-    target targets[TARGETS_MAX];
-    size_t count = compute_targets(c, targets);
-    printf("\nTargets (judged by the best runs; by the medians in brackets)\n");
-    for (size_t i = 0; i < count; i++) {
-        char value[32];
-        char middle[40] = "";
-        char number[32];
-        const target *t = &targets[i];
-        if (!isnan(t->median_value))
-            snprintf(middle, sizeof middle, "(%s)", ratio_text(t->median_value, number));
-        printf("  %-13s %-52s %7s %-8s %2s %.2f\n", target_verdict(t), t->name, ratio_text(t->value, value), middle,
-               t->sign, t->bound);
-    }
-}
-
 void print_report_text(const comparison *c) {
     printf("%-12s %12s %12s %10s   %15s\n", "", "best", "median", "peak MiB", "hakmem / this");
     for (size_t r = 0; r < c->rows; r++) {
@@ -81,15 +56,8 @@ void print_report_text(const comparison *c) {
            ratio_text(mean_ratio_to(c, ALLOCATOR_MIMALLOC, MEDIAN), middle));
     printf("  hakmem / best rival    %s (%s)\n", ratio_text(mean_ratio_to_best_rival(c, BEST), best),
            ratio_text(mean_ratio_to_best_rival(c, MEDIAN), middle));
-    print_targets(c);
-}
-
-/* JSON has no NaN: null stands for it. */
-static void add_figure(cJSON *object, const char *key, double value) {
-    if (isnan(value))
-        cJSON_AddNullToObject(object, key);
-    else
-        cJSON_AddNumberToObject(object, key, value);
+    target targets[TARGETS_MAX];
+    print_targets(targets, compute_targets(c, targets));
 }
 
 static cJSON *cell_json(const comparison *c, size_t r, size_t a) {
@@ -98,12 +66,12 @@ static cJSON *cell_json(const comparison *c, size_t r, size_t a) {
     cJSON_AddStringToObject(cell, "allocator", allocator_name(a));
     cJSON_AddNumberToObject(cell, "runs", m->count);
     cJSON_AddNumberToObject(cell, "failures", m->failures);
-    add_figure(cell, "best_operations_per_second", rate_of(c, r, a, BEST));
-    add_figure(cell, "median_operations_per_second", rate_of(c, r, a, MEDIAN));
-    add_figure(cell, "peak_resident_bytes", peak_of(c, r, a));
+    add_number(cell, "best_operations_per_second", rate_of(c, r, a, BEST));
+    add_number(cell, "median_operations_per_second", rate_of(c, r, a, MEDIAN));
+    add_number(cell, "peak_resident_bytes", peak_of(c, r, a));
     if (a != ALLOCATOR_HAKMEM) {
-        add_figure(cell, "hakmem_ratio_best", ratio_to(c, r, a, BEST));
-        add_figure(cell, "hakmem_ratio_median", ratio_to(c, r, a, MEDIAN));
+        add_number(cell, "hakmem_ratio_best", ratio_to(c, r, a, BEST));
+        add_number(cell, "hakmem_ratio_median", ratio_to(c, r, a, MEDIAN));
     }
     if (m->output[0] != '\0')
         cJSON_AddStringToObject(cell, "output", m->output);
@@ -124,48 +92,15 @@ static void add_rows(cJSON *json, const comparison *c) {
     }
 }
 
-static void add_targets(cJSON *json, const comparison *c) {
-    target targets[TARGETS_MAX];
-    size_t count = compute_targets(c, targets);
-    cJSON *array = cJSON_AddArrayToObject(json, "targets");
-    for (size_t i = 0; i < count; i++) {
-        cJSON *item = cJSON_CreateObject();
-        cJSON_AddStringToObject(item, "name", targets[i].name);
-        cJSON_AddStringToObject(item, "sign", targets[i].sign);
-        cJSON_AddNumberToObject(item, "bound", targets[i].bound);
-        add_figure(item, "value", targets[i].value);
-        add_figure(item, "median_value", targets[i].median_value);
-        cJSON_AddStringToObject(item, "verdict", target_verdict(&targets[i]));
-        cJSON_AddItemToArray(array, item);
-    }
-}
-
-static void add_allocators(cJSON *json, const comparison *c) {
-    cJSON *array = cJSON_AddArrayToObject(json, "allocators");
-    for (size_t a = 0; a < ALLOCATORS; a++) {
-        if (!c->present[a])
-            continue;
-        cJSON *item = cJSON_CreateObject();
-        cJSON_AddStringToObject(item, "name", allocator_name(a));
-        cJSON_AddStringToObject(item, "version", c->version[a]);
-        cJSON_AddItemToArray(array, item);
-    }
-}
-
 void print_report_json(const comparison *c) {
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddNumberToObject(json, "rounds", c->options->rounds);
-    cJSON_AddBoolToObject(json, "quick", c->options->quick);
-    add_allocators(json, c);
+    cJSON *json = comparison_json(c);
     add_rows(json, c);
     cJSON *summary = cJSON_AddObjectToObject(json, "summary");
-    add_figure(summary, "mean_ratio_to_mimalloc_best", mean_ratio_to(c, ALLOCATOR_MIMALLOC, BEST));
-    add_figure(summary, "mean_ratio_to_mimalloc_median", mean_ratio_to(c, ALLOCATOR_MIMALLOC, MEDIAN));
-    add_figure(summary, "mean_ratio_to_best_rival_best", mean_ratio_to_best_rival(c, BEST));
-    add_figure(summary, "mean_ratio_to_best_rival_median", mean_ratio_to_best_rival(c, MEDIAN));
-    add_targets(json, c);
-    char *text = cJSON_Print(json);
-    puts(text);
-    cJSON_free(text);
-    cJSON_Delete(json);
+    add_number(summary, "mean_ratio_to_mimalloc_best", mean_ratio_to(c, ALLOCATOR_MIMALLOC, BEST));
+    add_number(summary, "mean_ratio_to_mimalloc_median", mean_ratio_to(c, ALLOCATOR_MIMALLOC, MEDIAN));
+    add_number(summary, "mean_ratio_to_best_rival_best", mean_ratio_to_best_rival(c, BEST));
+    add_number(summary, "mean_ratio_to_best_rival_median", mean_ratio_to_best_rival(c, MEDIAN));
+    target targets[TARGETS_MAX];
+    add_targets_json(json, targets, compute_targets(c, targets));
+    print_and_delete(json);
 }

@@ -1,4 +1,5 @@
-/* report: a comparison as text for people, and as one JSON object. */
+/* report: a comparison as text for people, and as one JSON object; of `compare` in report.c, of `arenas` in
+ * report_arenas.c. */
 #ifndef HKBENCH_REPORT_H
 #define HKBENCH_REPORT_H
 
@@ -6,5 +7,7 @@
 
 void print_report_text(const comparison *c);
 void print_report_json(const comparison *c);
+void print_arenas_text(const comparison *c);
+void print_arenas_json(const comparison *c);
 
 #endif

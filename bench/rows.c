@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const row rows[] = {
+static const row rows_of_compare[] = {
     {"fixed:128B", "fixed", 1, {"--size-min", "128"}, NULL, "--operations", "4000000"},
     {"fixed:1024B", "fixed", 1, {"--size-min", "1024"}, NULL, "--operations", "4000000"},
     {"mixed:128", "mixed", 1, {"--blocks", "128"}, NULL, "--operations", "4000000"},
@@ -22,18 +22,23 @@ static const row rows[] = {
     {"start", "start", 0, {NULL}, NULL, NULL, NULL},
 };
 
-size_t row_count(void) {
-    return sizeof rows / sizeof rows[0];
-}
+static const row rows_of_arenas[] = {
+    {"create", "create", 0, {NULL}, NULL, "--operations", "20000"},
+    {"states", "states", 0, {NULL}, NULL, "--blocks", "300"},
+    {"states-closed", "states-closed", 0, {NULL}, NULL, "--blocks", "300"},
+    {"arenas-alive", "arenas-alive", 0, {NULL}, NULL, "--blocks", "1000"},
+    {"end-of-state", "end-of-state", 0, {NULL}, NULL, "--blocks", "2"},
+    {"burst", "burst", 0, {NULL}, NULL, "--blocks", "50000"},
+    {"rollback", "rollback", 0, {NULL}, NULL, "--operations", "2"},
+};
 
-const row *row_at(size_t index) {
-    return &rows[index];
-}
+const row_table compare_rows = {sizeof rows_of_compare / sizeof rows_of_compare[0], rows_of_compare};
+const row_table arena_rows = {sizeof rows_of_arenas / sizeof rows_of_arenas[0], rows_of_arenas};
 
-const row *row_named(const char *name) {
-    for (size_t i = 0; i < row_count(); i++)
-        if (strcmp(rows[i].name, name) == 0)
-            return &rows[i];
+const row *row_named(const row_table *table, const char *name) {
+    for (size_t i = 0; i < table->count; i++)
+        if (strcmp(table->rows[i].name, name) == 0)
+            return &table->rows[i];
     return NULL;
 }
 

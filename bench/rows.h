@@ -1,4 +1,4 @@
-/* rows: the table of what `compare` measures. */
+/* rows: the tables of what `compare` and `arenas` measure. */
 #ifndef HKBENCH_ROWS_H
 #define HKBENCH_ROWS_H
 
@@ -14,10 +14,16 @@ typedef struct row {
     const char *quick_value;     /* NULL: nothing */
 } row;
 
-size_t row_count(void);
-const row *row_at(size_t index);
+typedef struct row_table {
+    size_t count;
+    const row *rows;
+} row_table;
+
+extern const row_table compare_rows;
+extern const row_table arena_rows;
+
 /* NULL if there is none. */
-const row *row_named(const char *name);
+const row *row_named(const row_table *table, const char *name);
 /* Whether a name is meant by a list of shell patterns, separated by commas; NULL means all. */
 int matches_list(const char *name, const char *patterns);
 

@@ -49,6 +49,41 @@ static const workload workloads[] = {
      {.blocks = 1, .operations = 1, .size_min_bytes = 64, .size_max_bytes = 64, .threads = 1},
      1,
      run_start},
+    {"create",
+     "creates a private heap, allocates once, destroys it",
+     {.blocks = 1, .operations = 500000, .size_min_bytes = 64, .size_max_bytes = 64, .threads = 1},
+     1,
+     run_create},
+    {"arenas-alive",
+     "N private heaps alive at once, a block in each",
+     {.blocks = 10000, .operations = 1, .size_min_bytes = 64, .size_max_bytes = 64, .threads = 1},
+     1,
+     run_arenas_alive},
+    {"states",
+     "N bare Lua states alive at once: look at the memory",
+     {.blocks = 5000, .operations = 1, .size_min_bytes = 1, .size_max_bytes = 1, .threads = 1},
+     1,
+     run_states},
+    {"states-closed",
+     "N Lua states that run a script and are closed: look at the memory",
+     {.blocks = 5000, .operations = 1, .size_min_bytes = 1, .size_max_bytes = 1, .threads = 1},
+     1,
+     run_states_closed},
+    {"end-of-state",
+     "ends a Lua state with N MB of tables",
+     {.blocks = 20, .operations = 3, .size_min_bytes = 1, .size_max_bytes = 1, .threads = 1},
+     1,
+     run_end_of_state},
+    {"burst",
+     "N blocks, of which one in 500 survives, and N again",
+     {.blocks = 1000000, .operations = 1, .size_min_bytes = 1024, .size_max_bytes = 1024, .threads = 1},
+     1,
+     run_burst},
+    {"rollback",
+     "a small request to a warm Lua state, which is then put back or reloaded",
+     {.blocks = 5, .operations = 20, .size_min_bytes = 1, .size_max_bytes = 1, .threads = 1},
+     1,
+     run_rollback},
 };
 
 size_t workload_count(void) {
@@ -60,7 +95,7 @@ const workload *workload_at(size_t index) {
 }
 
 static const workload *find_workload(const char *name) {
-    char names[256] = "";
+    char names[512] = "";
     size_t length = 0;
     for (size_t i = 0; i < workload_count(); i++) {
         if (strcmp(workloads[i].name, name) == 0)
@@ -102,6 +137,14 @@ static void complete(run_options *o, const workload *w) {
             (unsigned)o->threads);
 }
 
+void add_figure(run_result *result, const char *name, double value) {
+    if (result->figures == FIGURES_MAX)
+        die(EXIT_FAILED, "a workload has more than %d figures", FIGURES_MAX);
+    figure *added = &result->figure[result->figures++];
+    snprintf(added->name, sizeof added->name, "%s", name);
+    added->value = value;
+}
+
 static double rate(const run_result *result) {
     return result->seconds > 0 ? result->operations / result->seconds : 0;
 }
@@ -127,6 +170,9 @@ static void print_json(const allocator *a, const run_options *o, const run_resul
     }
     if (result->note[0] != '\0')
         cJSON_AddStringToObject(json, "note", result->note);
+    cJSON *figures = result->figures > 0 ? cJSON_AddObjectToObject(json, "figures") : NULL;
+    for (size_t i = 0; i < result->figures; i++)
+        cJSON_AddNumberToObject(figures, result->figure[i].name, result->figure[i].value);
     char *text = cJSON_PrintUnformatted(json);
     puts(text);
     cJSON_free(text);
@@ -143,6 +189,8 @@ static void print_text(const allocator *a, const run_options *o, const run_resul
     printf("  operations        %.0f in %.3f s, %.*f per second\n", result->operations, result->seconds,
            rate(result) < 1000 ? 3 : 0, rate(result));
     printf("  peak resident     %.2f MiB\n", (double)peak / MEBIBYTE);
+    for (size_t i = 0; i < result->figures; i++)
+        printf("  %-32s %.9g\n", result->figure[i].name, result->figure[i].value);
 }
 
 int run_command(const run_options *asked, char **argv) {

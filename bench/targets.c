@@ -5,7 +5,7 @@
 #include <string.h>
 
 static target *add(target *t, const char *name, const char *sign, double bound, double value, double median_value) {
-    *t = (target){name, sign, bound, value, median_value};
+    *t = (target){name, sign, bound, value, median_value, NULL};
     return t + 1;
 }
 

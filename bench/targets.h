@@ -1,4 +1,4 @@
-/* targets: the promises that `compare` holds hakmem to, from the project's second issue. */
+/* targets: the promises that `compare` and `arenas` hold hakmem to, from the project's second and third issue. */
 #ifndef HKBENCH_TARGETS_H
 #define HKBENCH_TARGETS_H
 
@@ -12,10 +12,12 @@ typedef struct target {
     double bound;
     double value;        /* by the best runs; NaN: not measured */
     double median_value; /* by the medians; NaN where there is but one figure */
+    const char *rival;   /* of several, the one that `value` was drawn from; else NULL */
 } target;
 
 /* Returns how many there are. */
 size_t compute_targets(const comparison *c, target targets[TARGETS_MAX]);
+size_t compute_arena_targets(const comparison *c, target targets[TARGETS_MAX]);
 /* "met", "not met" or "not measured", judged by `value`. */
 const char *target_verdict(const target *t);
 

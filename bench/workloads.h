@@ -1,7 +1,9 @@
 /* workloads: what a run is asked for, what it gives, and the workloads there are. No state but the table in run.c.
  *
  * An operation is one call that allocates or frees in `fixed`, `mixed`, `larson`; one block that crossed over in
- * `remote`; one push of 32 bytes in `realloc`; one run of the program in `lua`; the one allocation in `start`. */
+ * `remote`; one push of 32 bytes in `realloc`; one run of the program in `lua`; the one allocation in `start`; an arena's
+ * whole life in `create`; an arena in `arenas-alive`; a state in `states`, `states-closed`, `end-of-state`; a block of the
+ * first burst in `burst`; a request in `rollback`. */
 #ifndef HKBENCH_WORKLOADS_H
 #define HKBENCH_WORKLOADS_H
 
@@ -10,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LUA_OUTPUT_BYTES = 512 };
+enum { LUA_OUTPUT_BYTES = 512, FIGURES_MAX = 10, FIGURE_NAME_BYTES = 32 };
 
 /* 0 in a number means: the workload's default. */
 typedef struct run_options {
@@ -27,11 +29,20 @@ typedef struct run_options {
     int json;
 } run_options;
 
+/* Something measured besides throughput. The name ends with the unit, _bytes or _seconds, or the figure is a count or a
+ * ratio. Of two figures the lower one is the better. */
+typedef struct figure {
+    char name[FIGURE_NAME_BYTES];
+    double value;
+} figure;
+
 typedef struct run_result {
     double seconds;
     double operations;
     char note[64];                 /* how the allocator was reached, where that is not plain */
     char output[LUA_OUTPUT_BYTES]; /* what the Lua program printed */
+    size_t figures;
+    figure figure[FIGURES_MAX];
 } run_result;
 
 typedef struct workload {
@@ -48,6 +59,16 @@ void run_remote(const allocator *allocator, const run_options *options, run_resu
 void run_realloc(const allocator *allocator, const run_options *options, run_result *result);
 void run_lua(const allocator *allocator, const run_options *options, run_result *result);
 void run_start(const allocator *allocator, const run_options *options, run_result *result);
+void run_create(const allocator *allocator, const run_options *options, run_result *result);
+void run_arenas_alive(const allocator *allocator, const run_options *options, run_result *result);
+void run_states(const allocator *allocator, const run_options *options, run_result *result);
+void run_states_closed(const allocator *allocator, const run_options *options, run_result *result);
+void run_end_of_state(const allocator *allocator, const run_options *options, run_result *result);
+void run_burst(const allocator *allocator, const run_options *options, run_result *result);
+void run_rollback(const allocator *allocator, const run_options *options, run_result *result);
+
+/* Adds a figure to a result. */
+void add_figure(run_result *result, const char *name, double value);
 
 size_t workload_count(void);
 const workload *workload_at(size_t index);
