@@ -1,4 +1,4 @@
-/* measurement: what `compare` or `arenas` has measured, as a matrix of rows and allocators, and the figures drawn from it.
+/* measurement: what `compare` or `arenas` has measured, a matrix of rows and allocators, and the figures drawn from it.
  *
  * A figure that cannot be had (no such row, allocator or run) is NaN, and so is whatever is computed from it. */
 #ifndef HKBENCH_MEASUREMENT_H

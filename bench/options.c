@@ -113,7 +113,7 @@ static const struct argp_option run_keys[] = {
     {"workload", KEY_WORKLOAD, "NAME", 0, "What to do; `hkbench list` names them. lua:NAME is lua with --script NAME",
      1},
     {"allocator", KEY_ALLOCATOR, "NAME", 0, "hakmem, system, mimalloc, jemalloc or tcmalloc", 1},
-    {"blocks", KEY_BLOCKS, "N", 0, "Slots, vectors, blocks, heaps, states; MB of a state; for lua the program's size", 2},
+    {"blocks", KEY_BLOCKS, "N", 0, "Slots, vectors, blocks, heaps, states; MB of a state; a Lua program's size", 2},
     {"operations", KEY_OPERATIONS, "N", 0, "How many are timed, in all threads together", 2},
     {"size-min", KEY_SIZE_MIN, "B", 0, "Smallest block in bytes (fixed: its one size)", 2},
     {"size-max", KEY_SIZE_MAX, "B", 0, "Largest block in bytes", 2},
@@ -187,8 +187,8 @@ void parse_arenas_options(int argc, char **argv, compare_options *options) {
         .options = compare_keys,
         .parser = parse_compare_key,
         .args_doc = "",
-        .doc = "Measures what arenas promise (their life, thousands of Lua states, memory that goes back, rollback) in the "
-               "way of `compare`, and prints the figures and which targets are met.\v"
+        .doc = "Measures what arenas promise (their life, thousands of Lua states, memory that goes back, rollback) as "
+               "`compare` does, and prints the figures and which targets are met.\v"
                "Exit status: 0; 1 when a run failed; 2 for a mistake on the command line. A missed target does not "
                "change it, nor does a row that an allocator has no functions for.",
     };

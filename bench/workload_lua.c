@@ -1,6 +1,6 @@
 /* workload_lua: a Lua program, its whole state in the allocator under test (see lua_memory.h). The interpreter is the
- * static library. The time is that of the state's whole life, from making the arena to closing the state. `print` goes to
- * the result, not to the terminal. */
+ * static library. The time is that of the state's whole life, from making the arena to its end. `print` goes to the
+ * result, not to the terminal. */
 #include "lua_memory.h"
 #include "support.h"
 

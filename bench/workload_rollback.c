@@ -1,7 +1,7 @@
-/* workload_rollback: a warm Lua state of some megabytes, tables and strings, answers a small request, which leaves traces,
- * and is put back to where it was. hakmem takes its arena back to a checkpoint; every allocator, hakmem too, closes the
- * state and loads it anew. What the next request pays for pages that went is in the time: each round is a request and
- * the way back from it. */
+/* workload_rollback: a warm Lua state of some megabytes, tables and strings, answers a small request, which leaves
+ * traces, and is put back to where it was. hakmem takes its arena back to a checkpoint; every allocator, hakmem too,
+ * closes the state and loads it anew. What the next request pays for pages that went is in the time: each round is a
+ * request and the way back from it. */
 #include "lua_memory.h"
 #include "support.h"
 
