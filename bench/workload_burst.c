@@ -97,7 +97,6 @@ void run_burst(const allocator *allocator, const run_options *options, run_resul
     add_figure(result, "first_burst_seconds", result->seconds);
     add_figure(result, "purge_seconds", purge_seconds);
     add_figure(result, "next_burst_seconds", next_seconds);
-    add_figure(result, "next_to_first", next_seconds / result->seconds);
     free_survivors(&first);
     free_survivors(&next);
     unmap_memory(slots, 2 * count * sizeof *slots);
