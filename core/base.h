@@ -77,6 +77,15 @@ HKI_INLINE uint64_t hki_bit_range(unsigned first, unsigned count) {
     return (~UINT64_C(0) >> (64 - count)) << first;
 }
 
+/* Takes the lowest row of ones out of a word that is not 0. Returns its length; *first is where it began. */
+HKI_INLINE unsigned hki_take_row(uint64_t *word, unsigned *first) {
+    *first = hki_lowest_bit(*word);
+    uint64_t rest = ~(*word >> *first);
+    unsigned count = rest == 0 ? 64 : hki_lowest_bit(rest);
+    *word &= ~hki_bit_range(*first, count);
+    return count;
+}
+
 /* Where `count` ones in a row begin in `word`, at a multiple of `alignment` (a power of two); -1 if nowhere.
  * Each step keeps the bits that begin a row twice as long, so the search takes log2(count) steps. */
 static inline int hki_find_row(uint64_t word, unsigned count, unsigned alignment) {

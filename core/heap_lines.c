@@ -3,6 +3,8 @@
 
 #include "lock.h"
 
+#include <string.h>
+
 enum { UNITS_TRIED = 16 }; /* how many units are searched for free lines before a new one is taken */
 
 /* ---- units ---- */
@@ -63,6 +65,7 @@ void hki_heap_give_unit(hki_heap *heap, uint32_t number) {
     } else {
         unit_list_remove(heap, number);
         hki_units_give(heap->pool, number, 1);
+        hki_units_purge_if_due(heap->pool);
         hki_count_sub(&heap->units, 1);
     }
     hki_lock_release(&hki_pool_lock);
@@ -77,22 +80,37 @@ void hki_heap_unit_is_empty(hki_heap *heap, uint32_t number) {
         hki_heap_give_unit(heap, number);
 }
 
-/* Clears what is known of a unit's blocks. Returns the lines that were in use. Words that are 0 are not written: their page
- * may have no memory. */
+static void clear_row(uint32_t first_line, unsigned lines) {
+    size_t word = (size_t)first_line * HKI_WORDS_PER_LINE;
+    size_t words = (size_t)lines * HKI_WORDS_PER_LINE;
+    for (size_t i = 0; i < words; i++)
+        atomic_store_explicit(&hki_registry.live[word + i], 0, memory_order_relaxed);
+    memset(&hki_registry.parked[word], 0, words * sizeof *hki_registry.parked);
+}
+
+/* The pages of remote bits have no memory where nobody ever freed remotely. */
+static void clear_remote(uint32_t number, uint64_t lines) {
+    for (; lines != 0; lines &= lines - 1) {
+        size_t word = ((size_t)number * HKI_LINES_PER_UNIT + hki_lowest_bit(lines)) * HKI_WORDS_PER_LINE;
+        for (unsigned i = 0; i < HKI_WORDS_PER_LINE; i++)
+            atomic_store_explicit(&hki_registry.remote[word + i], 0, memory_order_relaxed);
+    }
+}
+
+/* Clears what is known of a unit's blocks. Returns the lines that were in use. */
 static unsigned clear_unit(hki_unit *unit) {
     uint64_t used = ~hki_unit_free_lines(unit);
-    size_t first_line = (size_t)hki_unit_number(unit) * HKI_LINES_PER_UNIT;
-    for (uint64_t lines = used; lines != 0; lines &= lines - 1) {
-        size_t word = (first_line + hki_lowest_bit(lines)) * HKI_WORDS_PER_LINE;
-        for (size_t end = word + HKI_WORDS_PER_LINE; word < end; word++) {
-            atomic_store_explicit(&hki_registry.live[word], 0, memory_order_relaxed);
-            hki_registry.parked[word] = 0;
-            if (atomic_load_explicit(&hki_registry.remote[word], memory_order_relaxed) != 0)
-                atomic_store_explicit(&hki_registry.remote[word], 0, memory_order_relaxed);
-        }
+    uint32_t number = hki_unit_number(unit);
+    for (uint64_t lines = used; lines != 0;) {
+        unsigned first, count = hki_take_row(&lines, &first);
+        clear_row(number * HKI_LINES_PER_UNIT + first, count);
+    }
+    uint64_t remote = atomic_load_explicit(&unit->remote_lines, memory_order_relaxed);
+    if (remote != 0) {
+        clear_remote(number, remote);
+        atomic_store_explicit(&unit->remote_lines, 0, memory_order_relaxed);
     }
     atomic_store_explicit(&unit->run_starts, 0, memory_order_relaxed);
-    atomic_store_explicit(&unit->remote_lines, 0, memory_order_relaxed);
     return hki_count_bits(used);
 }
 

@@ -50,14 +50,10 @@ static uint64_t idle_lines(uint32_t number) {
 
 static void purge_lines(uint32_t number, uint64_t lines) {
     while (lines != 0) {
-        unsigned first = hki_lowest_bit(lines);
-        uint64_t rest = ~(lines >> first);
-        unsigned count = rest == 0 ? HKI_LINES_PER_UNIT : hki_lowest_bit(rest);
-        uint64_t mask = hki_bit_range(first, count);
+        unsigned first, count = hki_take_row(&lines, &first);
         void *start = hki_granule_address(hki_line_granule(number * HKI_LINES_PER_UNIT + first));
-        lines &= ~mask;
         if (hki_os_purge(start, (size_t)count << HKI_LINE_SHIFT))
-            hki_unit_at(number)->clean_lines |= mask;
+            hki_unit_at(number)->clean_lines |= hki_bit_range(first, count);
     }
 }
 

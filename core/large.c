@@ -9,6 +9,7 @@ enum {
     LINES_PER_SEGMENT = HKI_SEGMENT_SIZE / HKI_LINE_SIZE,
     /* A block of so many lines that has grown gets segments of its own, where it can go on to grow without copying. */
     OWN_SEGMENT_LINES = 512,
+    SEGMENTS_LATER = 8, /* 32 MiB */
 };
 
 static size_t units_of(size_t lines) {
@@ -128,7 +129,9 @@ static void give_segments(hki_large_list *list, uint32_t first, size_t count) {
         hki_units_adopt(list->pool, first, count);
 }
 
-static size_t give(hki_large_list *list, uintptr_t granule) {
+/* Frees a block. If `later`, the segments of one that is not very large wait in the pool until it is purged: unmapping
+ * them takes longer than all else. */
+static size_t give(hki_large_list *list, uintptr_t granule, bool later) {
     hki_unit *unit = hki_granule_unit(granule);
     uint32_t number = hki_unit_number(unit);
     size_t lines = length_of(unit);
@@ -137,7 +140,10 @@ static size_t give(hki_large_list *list, uintptr_t granule) {
     if (is_huge(unit)) {
         atomic_store_explicit(&unit->owner, 0, memory_order_relaxed);
         atomic_store_explicit(&unit->kind, HKI_UNIT_FREE, memory_order_relaxed);
-        give_segments(list, number / HKI_UNITS_PER_SEGMENT, segments_of(lines));
+        if (later && segments_of(lines) <= SEGMENTS_LATER)
+            hki_units_adopt(list->pool, number / HKI_UNITS_PER_SEGMENT, segments_of(lines));
+        else
+            give_segments(list, number / HKI_UNITS_PER_SEGMENT, segments_of(lines));
     } else {
         hki_units_give(list->pool, number, units_of(lines));
     }
@@ -146,7 +152,8 @@ static size_t give(hki_large_list *list, uintptr_t granule) {
 
 size_t hki_large_give(hki_large_list *list, uintptr_t granule) {
     hki_lock_acquire(&hki_pool_lock);
-    size_t lines = is_live(list, granule) ? give(list, granule) : 0;
+    size_t lines = is_live(list, granule) ? give(list, granule, false) : 0;
+    hki_units_purge_if_due(list->pool);
     hki_lock_release(&hki_pool_lock);
     return lines;
 }
@@ -155,7 +162,7 @@ size_t hki_large_give_all(hki_large_list *list) {
     size_t lines = 0;
     hki_lock_acquire(&hki_pool_lock);
     while (list->first != 0)
-        lines += give(list, hki_unit_granule(list->first));
+        lines += give(list, hki_unit_granule(list->first), true);
     hki_lock_release(&hki_pool_lock);
     return lines;
 }

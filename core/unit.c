@@ -64,14 +64,10 @@ static bool give_segment(hki_pool *pool, uint32_t number) {
 static void purge_units(hki_pool *pool, uint32_t number, uint64_t units) {
     hki_segment *segment = segment_at(number);
     while (units != 0) {
-        unsigned first = hki_lowest_bit(units);
-        uint64_t rest = ~(units >> first);
-        unsigned count = rest == 0 ? ALL_UNITS : hki_lowest_bit(rest);
-        uint64_t mask = hki_bit_range(first, count);
-        units &= ~mask;
+        unsigned first, count = hki_take_row(&units, &first);
         char *start = hki_granule_address(hki_unit_granule(number * ALL_UNITS + first));
         if (hki_os_purge(start, (size_t)count << HKI_UNIT_SHIFT)) {
-            segment->clean_units |= mask;
+            segment->clean_units |= hki_bit_range(first, count);
             pool->dirty_units -= count;
         }
     }
@@ -99,7 +95,8 @@ void hki_units_purge(hki_pool *pool) {
     purge(pool, true);
 }
 
-static void purge_if_due(hki_pool *pool) {
+void hki_units_purge_if_due(hki_pool *pool) {
+    HKI_ASSERT(hki_lock_is_held(&hki_pool_lock));
     unsigned delay = atomic_load_explicit(&hki_purge_delay_ms, memory_order_relaxed);
     if (pool->is_private || pool->dirty_units == 0)
         return;
@@ -171,7 +168,7 @@ static place find_units(hki_pool *pool, const hki_units_wanted *wanted) {
 uint32_t hki_units_take(hki_pool *pool, const hki_units_wanted *wanted, bool *clean) {
     HKI_ASSERT(hki_lock_is_held(&hki_pool_lock));
     HKI_ASSERT(wanted->count <= ALL_UNITS && wanted->alignment <= ALL_UNITS);
-    purge_if_due(pool);
+    hki_units_purge_if_due(pool);
     place found = find_units(pool, wanted);
     if (found.segment == 0)
         return 0;
@@ -206,7 +203,6 @@ void hki_units_give(hki_pool *pool, uint32_t first, size_t count) {
     segment->free_units |= hki_bit_range(first % ALL_UNITS, (unsigned)count);
     pool->dirty_units += count;
     pool->used_units -= count;
-    purge_if_due(pool);
 }
 
 void hki_units_adopt(hki_pool *pool, uint32_t first, size_t count) {

@@ -1,7 +1,7 @@
 /* unit: pools of units. The shared pool, of all arenas, takes segments from the registry and gives them back when all
  * their units are free; a private one has the segments that it was made with. Free units keep their pages for
  * hki_purge_delay_ms, so that those that come and go cost no faults; then the pages go back to the OS, also those of the
- * tables that only free units used. There is no thread for this: every take and give looks at the clock.
+ * tables that only free units used. There is no thread for this: calls that take and give look at the clock.
  * Guarded by hki_pool_lock.
  *
  * Invariants: a segment of state UNITS is on its pool's list exactly if it has a free unit; dirty_units is the number of
@@ -38,6 +38,8 @@ bool hki_units_extend(hki_pool *pool, uint32_t first, size_t count, size_t more)
 void hki_units_give(hki_pool *pool, uint32_t first, size_t count);
 /* Makes units of mapped segments that served another purpose; their bits are all clear. */
 void hki_units_adopt(hki_pool *pool, uint32_t first_segment, size_t count);
+/* Gives back the pages of units that have been free for long enough. Every take does this; who gives single units should. */
+void hki_units_purge_if_due(hki_pool *pool);
 /* Gives the pages of all free units back now. */
 void hki_units_purge(hki_pool *pool);
 /* Recounts the invariants of the shared pool: NULL, or what does not hold. */

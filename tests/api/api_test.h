@@ -123,6 +123,7 @@ static inline void assert_empty(hk_arena *arena) {
 typedef struct subject {
     hk_arena *arena;
     bool process; /* by the functions of the process heap */
+    bool lends;   /* while it is small, a rare size may get a block of up to twice the size */
     size_t alignment;
 } subject;
 
@@ -132,9 +133,10 @@ enum { SUBJECTS = 6 };
 static inline subject make_subject(int which) {
     static const uint32_t flags[] = {0, HK_ARENA_ONE_THREAD_AT_A_TIME};
     static const char *const names[] = {"shared 16", "shared 8", "one-thread 16", "one-thread 8"};
-    subject made = {hk_arena_default(), which == 0, 16};
+    subject made = {.arena = hk_arena_default(), .process = which == 0, .alignment = 16};
     if (which < 2)
         return made;
+    made.lends = which == 5;
     made.alignment = which % 2 == 0 ? 16 : 8;
     made.arena = make_named_arena(names[which - 2], flags[which / 4], (uint32_t)made.alignment);
     return made;

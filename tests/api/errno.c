@@ -58,7 +58,10 @@ Test(keeps_errno, arenas) {
         VALUE_KEEPS(hk_arena_limit(arena));
         VALUE_KEEPS(hk_arena_statistics(arena, &figures));
         VALUE_KEEPS(hk_arena_check(arena));
-        VALUE_KEEPS(hk_arena_destroy(arena));
+        VALUE_KEEPS(hk_arena_trim(arena));
+        VALUE_KEEPS(hk_arena_reset(arena));
+        KEEPS(hk_purge());
+        VALUE_KEEPS(round % 4 < 2 ? hk_arena_destroy(arena) : hk_arena_retire(arena));
     }
 }
 
@@ -99,6 +102,8 @@ Test(keeps_errno, failures) {
     VALUE_KEEPS(hk_classify(NULL, NULL));
     VALUE_KEEPS(hk_set_error_policy((hk_error_policy)7));
     VALUE_KEEPS(hk_arena_destroy(hk_arena_default()));
+    VALUE_KEEPS(hk_arena_reset(hk_arena_default()));
+    VALUE_KEEPS(hk_arena_retire(hk_arena_default()));
 }
 
 static void misuse_process_heap(void *block) {
@@ -123,6 +128,9 @@ static void misuse_arena(hk_arena *arena, void *block) {
     VALUE_KEEPS(hk_arena_calloc(NULL, 1, 1));
     VALUE_KEEPS(hk_arena_aligned_alloc(NULL, 16, 1));
     VALUE_KEEPS(hk_arena_destroy(NULL));
+    VALUE_KEEPS(hk_arena_reset(NULL));
+    VALUE_KEEPS(hk_arena_retire(NULL));
+    VALUE_KEEPS(hk_arena_trim(NULL));
     VALUE_KEEPS(hk_arena_set_limit(NULL, MIB));
     VALUE_KEEPS(hk_arena_limit(NULL));
     VALUE_KEEPS(hk_arena_name(NULL));

@@ -22,15 +22,16 @@ static void *resize(const subject *in, void *block, size_t from, size_t to, bool
 }
 
 static void one_pair(const subject *in, size_t from, size_t to, bool sized) {
-    void *before = filled(in, from, 1), *behind = filled(in, from, 2);
+    size_t little = smaller(from, UNIT);
+    void *before = filled(in, from, 1), *behind = filled(in, little, 2);
     void *block = resize(in, before, from, to, sized);
     cr_assert_not_null(block, "%zu to %zu", from, to);
     cr_assert_geq(hk_usable_size(block), to);
     cr_assert(is_aligned(block, to <= 8 ? 8 : in->alignment));
-    if (!holds(block, smaller(from, to), 1) || !holds(behind, from, 2))
+    if (!holds(block, smaller(from, to), 1) || !holds(behind, little, 2))
         cr_assert_fail("%zu to %zu: contents have changed", from, to);
     fill(block, to, 3);
-    cr_assert(holds(behind, from, 2));
+    cr_assert(holds(behind, little, 2));
     cr_assert_eq(totals_of(in->arena).live_blocks, 2);
     subject_free_sized(in, block, to);
     subject_free(in, behind);
@@ -162,8 +163,9 @@ Test(edges, within_what_is_usable_stays_in_place) {
             void *block = filled(&in, sizes[k], 1);
             size_t usable = hk_usable_size(block);
             cr_assert_eq(subject_realloc(&in, block, usable), block);
-            cr_assert_eq(hk_arena_realloc_sized(in.arena, block, usable, sizes[k]), block);
-            cr_assert_eq(hk_usable_size(block), usable);
+            void *again = hk_arena_realloc_sized(in.arena, block, usable, sizes[k]);
+            cr_assert(in.lends || (again == block && hk_usable_size(block) == usable));
+            block = again;
             cr_assert(holds(block, sizes[k], 1));
             subject_free_sized(&in, block, sizes[k]);
         }
@@ -260,7 +262,7 @@ Test(other_threads, blocks_are_resized_with_their_contents) {
         subject in = make_subject(which);
         for (size_t k = 0; k < LENGTH_OF(sizes) * LENGTH_OF(sizes); k++) {
             size_t from = sizes[k / LENGTH_OF(sizes)], to = sizes[k % LENGTH_OF(sizes)];
-            if (from > MIB && to > MIB)
+            if (from + to > 10 * MIB)
                 continue;
             void *block = run_in_thread(resize_remotely, &(remote_resize){&in, filled(&in, from, 8), to});
             cr_assert_geq(hk_usable_size(block), to);

@@ -58,7 +58,8 @@ static bool is_right(const subject *in, const void *block, size_t size) {
         return false;
     if (in->alignment == 16)
         return usable == good;
-    return size <= 128 ? usable - size <= 7 || size == 0 : usable <= good;
+    size_t wanted = size == 0 ? 8 : size <= 128 ? round_up(size, 8) : good;
+    return in->lends ? usable <= 2 * wanted : usable <= wanted;
 }
 
 static void each_size(const subject *in) {

@@ -123,7 +123,7 @@ Test(figures, of_a_one_thread_arena) {
 }
 
 Test(figures, of_an_arena_of_alignment_8) {
-    hk_arena *arena = make_named_arena("eight", HK_ARENA_ONE_THREAD_AT_A_TIME, 8);
+    hk_arena *arena = make_named_arena("eight", 0, 8);
     size_t blocks = 0, bytes = 0;
     for (size_t size = 8; size <= 128; size += 8, blocks++) {
         cr_assert_not_null(hk_arena_alloc(arena, size));

@@ -78,6 +78,21 @@ static bool statistics_fails(hk_arena *bad, void *block) {
     return hk_arena_statistics(bad, &figures) == HK_ERR_BAD_ARENA && figures.live_blocks == 4711;
 }
 
+static bool reset_fails(hk_arena *bad, void *block) {
+    (void)block;
+    return hk_arena_reset(bad) == HK_ERR_BAD_ARENA;
+}
+
+static bool retire_fails(hk_arena *bad, void *block) {
+    (void)block;
+    return hk_arena_retire(bad) == HK_ERR_BAD_ARENA;
+}
+
+static bool trim_fails(hk_arena *bad, void *block) {
+    (void)block;
+    return hk_arena_trim(bad) == HK_ERR_BAD_ARENA;
+}
+
 static bool check_fails(hk_arena *bad, void *block) {
     (void)block;
     return hk_arena_check(bad) == HK_ERR_BAD_ARENA;
@@ -103,6 +118,9 @@ static const struct {
     {"hk_arena_limit", limit_fails},
     {"hk_arena_name", name_fails},
     {"hk_arena_statistics", statistics_fails},
+    {"hk_arena_reset", reset_fails},
+    {"hk_arena_retire", retire_fails},
+    {"hk_arena_trim", trim_fails},
     {"hk_arena_check", check_fails},
 };
 

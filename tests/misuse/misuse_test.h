@@ -155,6 +155,13 @@ static inline expectation expect_at(const void *pointer, hk_status status) {
     };
 }
 
+/* For an address at which no live block is. When hakmem gives memory back to the system, it need not say. */
+static inline expectation expect_not_live(const void *pointer) {
+    if (classify(pointer).kind == HK_POINTER_FOREIGN)
+        return foreign_pointer;
+    return expect_at(pointer, (uintptr_t)pointer % 8 == 0 ? HK_ERR_DOUBLE_FREE : HK_ERR_INTERIOR_POINTER);
+}
+
 typedef struct made_call {
     const misuse_call *call;
     arguments with;

@@ -20,6 +20,7 @@ static uint32_t take_some(size_t count) {
 static void give(uint32_t first, size_t count) {
     hki_lock_acquire(&hki_pool_lock);
     hki_units_give(&hki_shared_pool, first, count);
+    hki_units_purge_if_due(&hki_shared_pool);
     hki_lock_release(&hki_pool_lock);
 }
 
