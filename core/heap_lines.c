@@ -81,11 +81,11 @@ void hki_heap_unit_is_empty(hki_heap *heap, uint32_t number) {
 }
 
 static void clear_row(uint32_t first_line, unsigned lines) {
-    size_t word = (size_t)first_line * HKI_WORDS_PER_LINE;
     size_t words = (size_t)lines * HKI_WORDS_PER_LINE;
+    _Atomic uint64_t *live = &hki_registry.live[(size_t)first_line * HKI_WORDS_PER_LINE];
     for (size_t i = 0; i < words; i++)
-        atomic_store_explicit(&hki_registry.live[word + i], 0, memory_order_relaxed);
-    memset(&hki_registry.parked[word], 0, words * sizeof *hki_registry.parked);
+        atomic_store_explicit(&live[i], 0, memory_order_relaxed);
+    memset(&hki_registry.parked[(size_t)first_line * HKI_WORDS_PER_LINE], 0, words * sizeof *hki_registry.parked);
 }
 
 /* The pages of remote bits have no memory where nobody ever freed remotely. */
@@ -133,6 +133,7 @@ size_t hki_heap_clear_units(hki_heap *heap, unsigned keep) {
                 hki_units_give(heap->pool, number, 1);
             }
         }
+    hki_units_purge_if_due(heap->pool); /* what was free before; these units wait */
     hki_lock_release(&hki_pool_lock);
     atomic_store_explicit(&heap->units, kept, memory_order_relaxed);
     return lines;
