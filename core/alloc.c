@@ -88,13 +88,24 @@ static hk_status alloc_small(hki_heap *heap, unsigned size_class, uintptr_t *gra
     return status;
 }
 
-/* A block of an alignment beyond the arena's may have a class that its size alone would not have. */
-static hk_status alloc_small_aligned(hki_heap *heap, unsigned size_class, size_t size, uintptr_t *granule) {
+/* Arenas of alignment 16 have classes as hk_good_size tells them; of the others, interpreters' private ones may differ. */
+static bool may_borrow(const hki_arena *arena) {
+    return arena->one_thread && arena->min_alignment == 8;
+}
+
+/* A block of an alignment beyond the arena's, or of a borrowed class, is not in the class of its size. */
+static void note_other_class(uintptr_t granule, bool aligned) {
+    hki_run *run = hki_run_record(hki_run_at(hki_granule_line(granule)));
+    atomic_store_explicit(aligned ? &run->any_size : &run->borrowed, true, memory_order_relaxed);
+}
+
+static hk_status alloc_in_class(hki_arena *arena, hki_heap *heap, unsigned size_class, hki_request request,
+                                uintptr_t *granule) {
+    if (may_borrow(arena))
+        size_class = hki_heap_serving_class(heap, size_class, request.alignment);
     hk_status status = alloc_small(heap, size_class, granule);
-    if (status == HK_OK && hki_class_of(heap->class_table, size) != size_class) {
-        hki_run *run = hki_run_record(hki_run_at(hki_granule_line(*granule)));
-        atomic_store_explicit(&run->any_size, true, memory_order_relaxed);
-    }
+    if (status == HK_OK && hki_class_of(heap->class_table, request.size) != size_class)
+        note_other_class(*granule, request.alignment > 1);
     return status;
 }
 
@@ -114,19 +125,12 @@ static hk_status alloc_large(hki_arena *arena, hki_request request, uintptr_t *g
     return HK_ERR_NO_MEMORY;
 }
 
-/* Arenas of alignment 16 have classes as hk_good_size tells them; of the others, interpreters' private ones may differ. */
-static bool may_borrow(const hki_arena *arena) {
-    return arena->one_thread && arena->min_alignment == 8;
-}
-
 static hk_status alloc_once(hki_arena *arena, hki_heap *heap, hki_request request, uintptr_t *granule, bool *clean) {
     *clean = false;
     if (request.size <= HKI_SMALL_MAX && request.alignment <= HKI_LINE_SIZE) {
         unsigned size_class = hki_class_of_aligned(heap->class_table, request.size, request.alignment);
-        if (size_class != HKI_CLASS_LARGE && may_borrow(arena))
-            size_class = hki_heap_serving_class(heap, size_class, request.alignment);
         if (size_class != HKI_CLASS_LARGE)
-            return alloc_small_aligned(heap, size_class, request.size, granule);
+            return alloc_in_class(arena, heap, size_class, request, granule);
     }
     size_t lines = hki_lines_of(request.size);
     if (lines > HKI_LINES_PER_UNIT || request.alignment > HKI_UNIT_SIZE)
@@ -191,8 +195,10 @@ static bool is_size(const hki_block *block, hki_target target) {
         return true;
     if (block->kind != HK_POINTER_SMALL)
         return size <= HKI_BLOCK_MAX && hki_lines_of(size) << HKI_LINE_SHIFT == block->size;
-    const uint8_t *class_table = hki_arena_of_owner(block->owner)->heap.class_table;
-    return size <= HKI_SMALL_MAX && hki_class_of(class_table, size) == block->size_class;
+    if (size > block->size)
+        return false;
+    unsigned size_class = hki_class_of(hki_arena_of_owner(block->owner)->heap.class_table, size);
+    return size_class == block->size_class || (block->borrowed && hki_classes[size_class].size * 2U >= block->size);
 }
 
 /* The process heap takes over what is left of arenas that were retired. */

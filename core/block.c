@@ -21,6 +21,7 @@ static void find_small(hki_block *block, uintptr_t granule, uint32_t first_line)
         block->granule = start + index * (size / HKI_GRANULE_SIZE);
         block->size = size;
         block->any_size = atomic_load_explicit(&run->any_size, memory_order_relaxed);
+        block->borrowed = atomic_load_explicit(&run->borrowed, memory_order_relaxed);
     }
 }
 

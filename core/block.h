@@ -15,6 +15,7 @@ typedef struct hki_block {
     size_t size;       /* usable bytes; 0 if there is no block */
     unsigned size_class; /* HKI_CLASS_LARGE for all that is not SMALL */
     bool any_size;       /* sized calls may say any size that fits */
+    bool borrowed;       /* sized calls may say any size that fits, down to the class of half the size */
 } hki_block;
 
 hki_block hki_block_find(const void *pointer);

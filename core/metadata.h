@@ -25,6 +25,7 @@ typedef struct hki_run {
     _Atomic uint8_t size_class;
     _Atomic uint8_t lines;
     _Atomic bool any_size; /* a block here was shrunk in place or aligned: sized calls may say any size that fits */
+    _Atomic bool borrowed; /* a block here serves a smaller class: sized calls may say any size down to half */
 } hki_run;
 
 typedef enum hki_unit_kind {

@@ -14,6 +14,7 @@ static hki_run *lay_out(uint32_t first_line, unsigned lines, unsigned size_class
     atomic_store_explicit(&run->size_class, (uint8_t)size_class, memory_order_relaxed);
     atomic_store_explicit(&run->lines, (uint8_t)lines, memory_order_relaxed);
     atomic_store_explicit(&run->any_size, false, memory_order_relaxed);
+    atomic_store_explicit(&run->borrowed, false, memory_order_relaxed);
     set_tags(first_line, 0, lines, heap_tag | size_class);
     _Atomic uint64_t *starts = &hki_line_unit(first_line)->run_starts;
     uint64_t mask = hki_run_mask(first_line, 1);

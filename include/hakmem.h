@@ -148,7 +148,8 @@ typedef struct hk_arena_config {
     size_t struct_size;   /* sizeof(hk_arena_config) */
     uint32_t flags;       /* HK_ARENA_... */
     uint32_t min_alignment; /* 8 or 16; 0 means 16. With 8, sizes up to 128 waste at most 7 bytes; but an arena of one
-                             * thread that is still small may serve a rare size with a block of up to twice that. */
+                             * thread that is still small may serve a rare size with a block of up to twice that; in
+                             * such a run sized calls may say any size down to half. */
     size_t limit_bytes;   /* 0: none. See hk_arena_set_limit. */
     size_t reserve_bytes; /* for HK_ARENA_REWINDABLE; else 0 */
     const char *name;     /* copied; at most HK_ARENA_NAME_MAX bytes; NULL: "arena" */
