@@ -249,6 +249,24 @@ HK_API hk_status hk_arena_statistics(hk_arena *arena, hk_statistics *statistics)
  * hakmem is wrong). No other thread may be inside; time is proportional to memory held. */
 HK_API hk_status hk_arena_check(hk_arena *arena);
 
+/* Called with a live block and its usable size. Returns whether to go on. */
+typedef bool (*hk_block_visitor)(const void *block, size_t size, void *user_data);
+
+/* Calls `visitor` with each live block exactly once, by ascending address, until it returns false: that is HK_OK too. A
+ * block that a thread has freed which does not own it is not live, whether its owner has collected it or not.
+ * No other thread may be inside. The visitor must not allocate, free or count (hk_arena_statistics) in this arena; it
+ * may look up and use the blocks, may do anything in other arenas, and may leave by longjmp: no lock is held while it
+ * runs. HK_ERR_INVALID_ARGUMENT for a NULL visitor. Takes time in proportion to the arena's blocks and, much less, to
+ * all the memory that hakmem manages. */
+HK_API hk_status hk_arena_walk(hk_arena *arena, hk_block_visitor visitor, void *user_data);
+
+/* Writes a picture of the arena to `file_descriptor`: an SVG document with its figures, its size classes, and a map of
+ * its units, lines and blocks by address. The figures are those of hk_arena_statistics, and stand in the document's
+ * <metadata> as numbers. However large the arena, it has a few MiB at most; no memory is taken for it.
+ * HK_ERR_INVALID_ARGUMENT if the descriptor cannot be written to, or a write fails: then there may be a part of it. No
+ * other thread may be inside. No lock is held while it writes. */
+HK_API hk_status hk_arena_dump_map(hk_arena *arena, int file_descriptor);
+
 /* ---- 7. What is this pointer? -------------------------------------------------------------------------------- */
 
 typedef enum hk_pointer_kind {
