@@ -26,7 +26,8 @@ enum {
  * size. Hue and lightness go one way, so that the order of colours is that of sizes; the small sizes, of which programs
  * have the most, lie further apart. OKLCH, at positions p = 0, .1, .22, .36, .5, .62, .72, .8, .86, .91, .96, 1:
  * lightness .5 + .3 p, hue 305 - 280 p, chroma .21 or as much as sRGB has. */
-static const uint32_t octave_colours[] = {0x8031c0, 0x5453e1, 0x0b7dbf, 0x15949e, 0x0aa87a, 0x6eb00f, 0xb4a605, 0xdb9f10, 0xf99507, 0xfe975a, 0xff9c81, 0xfda19a};
+static const uint32_t octave_colours[] = {0x8031c0, 0x5453e1, 0x0b7dbf, 0x15949e, 0x0aa87a, 0x6eb00f,
+                                          0xb4a605, 0xdb9f10, 0xf99507, 0xfe975a, 0xff9c81, 0xfda19a};
 enum { FIRST_OCTAVE = 3, LAST_OCTAVE = FIRST_OCTAVE + sizeof octave_colours / sizeof *octave_colours - 1 };
 _Static_assert(HKI_SMALL_MAX == 1 << LAST_OCTAVE, "each power of two among the classes has a colour");
 
@@ -59,22 +60,24 @@ static bool is_present(const hk_class_statistics *row) {
 /* ---- style, and the figures for programs ---- */
 
 static void write_style(drawing *d) {
-    hki_svg_print(&d->svg,
-                  "<style>\n"
-                  "text{font:12px system-ui,-apple-system,\"Segoe UI\",Helvetica,Arial,sans-serif;"
-                  "font-variant-numeric:tabular-nums}\n"
-                  ".n{font-size:24px;font-weight:650}.h{font-size:14px;font-weight:600}.v{font-size:22px;font-weight:600}"
-                  ".a{font:10.5px ui-monospace,\"DejaVu Sans Mono\",Menlo,Consolas,monospace}"
-                  ".a,.e{text-anchor:end}.o{font-weight:600;fill:#0d1117}\n"
-                  ".p{fill:#fff}.t,.n,.h,.v{fill:#1f2328}.m,.a{fill:#59636e}.u{fill:#e3e7eb}"
-                  ".c{fill:#fff;fill-opacity:.01;stroke:#c5ccd3;stroke-dasharray:2 2}\n"
-                  ".l,.z{fill:none;stroke:#fff}.l{stroke-opacity:.45}.z{stroke-width:7}.b{fill:none;stroke:currentColor}\n");
+    hki_svg_print(
+        &d->svg,
+        "<style>\n"
+        "text{font:12px system-ui,-apple-system,\"Segoe UI\",Helvetica,Arial,sans-serif;"
+        "font-variant-numeric:tabular-nums}\n"
+        ".n{font-size:24px;font-weight:650}.h{font-size:14px;font-weight:600}.v{font-size:22px;font-weight:600}"
+        ".a{font:10.5px ui-monospace,\"DejaVu Sans Mono\",Menlo,Consolas,monospace}"
+        ".a,.e{text-anchor:end}.o{font-weight:600;fill:#0d1117}\n"
+        ".p{fill:#fff}.t,.n,.h,.v{fill:#1f2328}.m,.a{fill:#59636e}.u{fill:#e3e7eb}"
+        ".c{fill:#fff;fill-opacity:.01;stroke:#c5ccd3;stroke-dasharray:2 2}\n"
+        ".l,.z{fill:none;stroke:#fff}.l{stroke-opacity:.45}.z{stroke-width:7}.b{fill:none;stroke:currentColor}\n");
     hki_svg_print(&d->svg, ".f0{fill-opacity:.1}.f1{fill-opacity:.26}.f2{fill-opacity:.36}.f3{fill-opacity:.46}"
                            ".f4{fill-opacity:.56}.f5{fill-opacity:.67}.f6{fill-opacity:.78}.f7{fill-opacity:.89}"
                            ".f0,.f1,.f2,.f3,.f4,.f5,.f6,.f7,.f8{fill:currentColor}\n"
                            ".kL{color:#9aa4af}.kG{color:#4f7cac}\n");
-    hki_svg_print(&d->svg, "@media(prefers-color-scheme:dark){.p{fill:#0d1117}.t,.n,.h,.v{fill:#e6edf3}.m,.a{fill:#9198a1}"
-                           ".u{fill:#262c36}.c{stroke:#3d444d}.l,.z{stroke:#0d1117}}\n");
+    hki_svg_print(&d->svg,
+                  "@media(prefers-color-scheme:dark){.p{fill:#0d1117}.t,.n,.h,.v{fill:#e6edf3}.m,.a{fill:#9198a1}"
+                  ".u{fill:#262c36}.c{stroke:#3d444d}.l,.z{stroke:#0d1117}}\n");
     for (unsigned i = 0; i < HKI_CLASSES; i++)
         if (is_present(&d->figures.classes[i]))
             hki_svg_print(&d->svg, ".%s{color:#%06x}", hki_map_class_name(i).text,
@@ -116,7 +119,8 @@ static void write_metadata(drawing *d) {
 /* ---- title and figures ---- */
 
 static void write_title(drawing *d) {
-    hki_svg_print(&d->svg, "<rect class=\"p\" width=\"100%%\" height=\"100%%\" rx=\"8\"/>\n<text class=\"n\" x=\"%d\" y=\"50\">",
+    hki_svg_print(&d->svg,
+                  "<rect class=\"p\" width=\"100%%\" height=\"100%%\" rx=\"8\"/>\n<text class=\"n\" x=\"%d\" y=\"50\">",
                   LEFT);
     hki_svg_print_escaped(&d->svg, d->arena->name);
     hki_svg_print(&d->svg, "</text>\n<text class=\"m\" x=\"%d\" y=\"70\">memory of an arena</text>\n", LEFT);
@@ -126,7 +130,8 @@ static void write_title(drawing *d) {
 /* A figure, its name above it; below, what else there is to say. */
 static void write_card(drawing *d, unsigned index, const char *name, const char *value) {
     unsigned x = LEFT + index * CARD_WIDTH;
-    hki_svg_print(&d->svg, "<text class=\"m\" x=\"%u\" y=\"%d\">%s</text><text class=\"v\" x=\"%u\" y=\"%d\">%s</text>\n", x,
+    hki_svg_print(&d->svg,
+                  "<text class=\"m\" x=\"%u\" y=\"%d\">%s</text><text class=\"v\" x=\"%u\" y=\"%d\">%s</text>\n", x,
                   CARDS_TOP + 14, name, x, CARDS_TOP + 41, value);
 }
 
@@ -138,11 +143,13 @@ static void begin_note(drawing *d, unsigned index) {
 static void write_bar(drawing *d, unsigned index, size_t part, size_t whole) {
     enum { BAR = CARD_WIDTH - 28 };
     unsigned x = LEFT + index * CARD_WIDTH, filled = whole == 0 ? 0 : (unsigned)(BAR * hki_min(part, whole) / whole);
-    hki_svg_print(&d->svg, "<rect class=\"u\" x=\"%u\" y=\"%d\" width=\"%d\" height=\"5\" rx=\"2.5\"/>", x, CARDS_TOP + 74,
-                  BAR);
+    hki_svg_print(&d->svg, "<rect class=\"u\" x=\"%u\" y=\"%d\" width=\"%d\" height=\"5\" rx=\"2.5\"/>", x,
+                  CARDS_TOP + 74, BAR);
     if (filled > 0)
-        hki_svg_print(&d->svg, "<g class=\"kG\"><rect class=\"f8\" x=\"%u\" y=\"%d\" width=\"%u\" height=\"5\" rx=\"2.5\"/></g>\n",
-                      x, CARDS_TOP + 74, filled);
+        hki_svg_print(
+            &d->svg,
+            "<g class=\"kG\"><rect class=\"f8\" x=\"%u\" y=\"%d\" width=\"%u\" height=\"5\" rx=\"2.5\"/></g>\n", x,
+            CARDS_TOP + 74, filled);
 }
 
 static const char *plural(size_t count) {
@@ -211,9 +218,10 @@ static void write_chart(drawing *d) {
     size_t held = 0;
     class_row row;
     hki_svg_print(&d->svg, "<text class=\"h\" x=\"%d\" y=\"%d\">By block size</text>\n", LEFT, CHART_TOP - 16);
-    hki_svg_print(&d->svg,
-                  "<text class=\"m\" x=\"%d\" y=\"%d\">wide as what the size holds, filled as far as that is live</text>\n",
-                  LEFT + 84 + 24, CHART_TOP - 16);
+    hki_svg_print(
+        &d->svg,
+        "<text class=\"m\" x=\"%d\" y=\"%d\">wide as what the size holds, filled as far as that is live</text>\n",
+        LEFT + 84 + 24, CHART_TOP - 16);
     for (unsigned i = 0; i <= HKI_CLASSES; i++) {
         if (!get_row(&d->figures, i, &row))
             continue;
@@ -227,8 +235,8 @@ static void write_chart(drawing *d) {
                       row.block_size == 0 ? "large blocks" : hki_svg_bytes(row.block_size).text, row.live_blocks);
         hki_svg_print(&d->svg, "%s held, %s of it live</title>", hki_svg_bytes(row.held_bytes).text,
                       hki_svg_percent(row.live_bytes, row.held_bytes).text);
-        hki_svg_print(&d->svg, "<path class=\"f1\" d=\"M%zu.%zu %dh%zu.%zuv%dh-%zu.%zuz\"/>", LEFT + from / 10, from % 10,
-                      CHART_TOP, (width - gap) / 10, (width - gap) % 10, CHART_HEIGHT, (width - gap) / 10,
+        hki_svg_print(&d->svg, "<path class=\"f1\" d=\"M%zu.%zu %dh%zu.%zuv%dh-%zu.%zuz\"/>", LEFT + from / 10,
+                      from % 10, CHART_TOP, (width - gap) / 10, (width - gap) % 10, CHART_HEIGHT, (width - gap) / 10,
                       (width - gap) % 10);
         hki_svg_print(&d->svg, "<path class=\"f8\" d=\"M%zu.%zu %dh%zu.%zuv-%zuh-%zu.%zuz\"/></g>\n", LEFT + from / 10,
                       from % 10, CHART_TOP + CHART_HEIGHT, (width - gap) / 10, (width - gap) % 10, filled,
@@ -268,7 +276,8 @@ static void write_table_head(drawing *d) {
 static void write_table_row(drawing *d, size_t index, const class_row *row) {
     size_t x = LEFT + index / rows_per_column(d) * TABLE_PITCH;
     size_t y = TABLE_TOP + (index % rows_per_column(d) + 1) * ROW;
-    hki_svg_print(&d->svg, "<g class=\"%s\"><rect class=\"f8\" x=\"%zu\" y=\"%zu\" width=\"12\" height=\"12\" rx=\"2\"/></g>",
+    hki_svg_print(&d->svg,
+                  "<g class=\"%s\"><rect class=\"f8\" x=\"%zu\" y=\"%zu\" width=\"12\" height=\"12\" rx=\"2\"/></g>",
                   row->name.text, x, y - 10);
     hki_svg_print(&d->svg, "<g class=\"t e\"><text x=\"%zu\" y=\"%zu\">%s</text>", x + AT_SIZE, y,
                   row->block_size == 0 ? "large" : hki_svg_bytes(row->block_size).text);

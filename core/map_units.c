@@ -114,8 +114,8 @@ static void add_run(unit_view *view, uint32_t first_line) {
     for (size_t word = in_unit * HKI_WORDS_PER_LINE; word < (size_t)(in_unit + lines) * HKI_WORDS_PER_LINE; word++)
         for (uint64_t live = hki_walk_live(unit_word + word); live != 0; live &= live - 1)
             add_block(view, (word * 64 + hki_lowest_bit(live)) * HKI_GRANULE_SIZE, size);
-    view->run[view->runs++] = (run_view){(uint8_t)in_unit, (uint8_t)lines, (uint8_t)size_class,
-                                         (uint16_t)(view->live_blocks - before)};
+    view->run[view->runs++] =
+        (run_view){(uint8_t)in_unit, (uint8_t)lines, (uint8_t)size_class, (uint16_t)(view->live_blocks - before)};
 }
 
 /* The lock keeps a thread that ends from giving its heap's lines and units back meanwhile. */
@@ -280,8 +280,9 @@ static void draw_run(drawing *d, const run_view *run) {
     if (d->scale->has_runs) {
         hki_svg_print(d->svg, "<g class=\"%s\"><title>", hki_map_class_name(run->size_class).text);
         if (run->size_class < HKI_CLASSES)
-            hki_svg_print(d->svg, "%u lines of %u B blocks: %u of %u live", run->lines, hki_classes[run->size_class].size,
-                          run->live, (unsigned)(run->lines * HKI_LINE_SIZE / hki_classes[run->size_class].size));
+            hki_svg_print(d->svg, "%u line%s of %u B blocks: %u of %u live", run->lines, run->lines == 1 ? "" : "s",
+                          hki_classes[run->size_class].size, run->live,
+                          (unsigned)(run->lines * HKI_LINE_SIZE / hki_classes[run->size_class].size));
         else
             hki_svg_print(d->svg, "a block of %u lines%s", run->lines, run->live != 0 ? "" : ", not live");
         hki_svg_print(d->svg, "</title>");
@@ -300,7 +301,8 @@ static void draw_unit(drawing *d, uint32_t number) {
     if (d->scale->has_runs)
         hki_svg_print(d->svg, "<text class=\"m e\" x=\"%d\" y=\"%u\">%s</text>\n", HKI_MAP_RIGHT, d->at.y + 15,
                       hki_svg_bytes(view->all_live_bytes).text);
-    hki_svg_print(d->svg, "<g transform=\"translate(%u %u)\"><title>unit at 0x%" PRIxPTR
+    hki_svg_print(d->svg,
+                  "<g transform=\"translate(%u %u)\"><title>unit at 0x%" PRIxPTR
                   ": %u of 64 lines in use, %zu live blocks of %s</title>",
                   d->at.x, d->at.y, address_of(number), HKI_LINES_PER_UNIT - hki_count_bits(view->free_lines),
                   view->live_blocks, hki_svg_bytes(view->all_live_bytes).text);

@@ -73,7 +73,11 @@ static bool is_allowed(uint32_t code, unsigned length) {
 /* How many bytes the well-formed character at `text` has that XML allows; 0 if there is none. */
 static unsigned length_of_character(const char *text) {
     const unsigned char *bytes = (const unsigned char *)text;
-    unsigned length = bytes[0] < 0x80 ? 1 : bytes[0] >> 5 == 6 ? 2 : bytes[0] >> 4 == 14 ? 3 : bytes[0] >> 3 == 30 ? 4 : 0;
+    unsigned length = bytes[0] < 0x80       ? 1
+                      : bytes[0] >> 5 == 6  ? 2
+                      : bytes[0] >> 4 == 14 ? 3
+                      : bytes[0] >> 3 == 30 ? 4
+                                            : 0;
     if (length == 0)
         return 0;
     uint32_t code = length == 1 ? bytes[0] : bytes[0] & (0x7fU >> length);
