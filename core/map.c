@@ -221,7 +221,7 @@ static void write_chart(drawing *d) {
     hki_svg_print(
         &d->svg,
         "<text class=\"m\" x=\"%d\" y=\"%d\">wide as what the size holds, filled as far as that is live</text>\n",
-        LEFT + 84 + 24, CHART_TOP - 16);
+        LEFT + 116, CHART_TOP - 16);
     for (unsigned i = 0; i <= HKI_CLASSES; i++) {
         if (!get_row(&d->figures, i, &row))
             continue;

@@ -175,7 +175,7 @@ static unsigned huge_rows(const hki_map_plan *plan, size_t units) {
     return (unsigned)hki_max(HUGE_ROWS_MIN, hki_min(hki_divide_up(units, units_per_row(plan)), HUGE_ROWS_MAX));
 }
 
-/* Places a huge block in rows of its own. Returns where they begin. */
+/* Places a huge block of so many units, without the rest of its segments, in rows of its own. Returns where they begin. */
 static unsigned place_huge(cursor *at, size_t units) {
     end_row(at);
     unsigned y = at->y;
@@ -185,7 +185,7 @@ static unsigned place_huge(cursor *at, size_t units) {
 
 static void place(cursor *at, uint32_t number) {
     hki_unit_kind kind = kind_of(number);
-    size_t units = kind == HKI_UNIT_RUNS ? 1 : hki_large_units(lines_of(number), kind == HKI_UNIT_HUGE);
+    size_t units = kind == HKI_UNIT_RUNS ? 1 : hki_large_units(lines_of(number), false);
     if (kind == HKI_UNIT_HUGE && !at->plan->huge_in_cells)
         place_huge(at, units);
     else
@@ -349,7 +349,7 @@ static void draw_break(drawing *d, unsigned x, unsigned y, unsigned height) {
 }
 
 static void draw_huge(drawing *d, uint32_t number) {
-    size_t units = hki_large_units(lines_of(number), true), rows = huge_rows(d->plan, units);
+    size_t units = hki_large_units(lines_of(number), false), rows = huge_rows(d->plan, units);
     size_t drawn = rows * units_per_row(d->plan);
     unsigned y = place_huge(&d->at, units);
     unsigned height = (unsigned)rows * d->scale->pitch_y - (d->scale->pitch_y - d->scale->height);
@@ -435,7 +435,7 @@ static void draw_key(hki_svg *svg, unsigned x, unsigned y, const char *style, co
 static void draw_head(drawing *d, unsigned y) {
     static const char *const shades[] = {"f1", "f2", "f3", "f4", "f5", "f6", "f7"};
     hki_svg_print(d->svg, "<text class=\"h\" x=\"%d\" y=\"%u\">By address</text>\n", HKI_MAP_LEFT, y);
-    hki_svg_print(d->svg, "<text class=\"m\" x=\"%d\" y=\"%u\">", HKI_MAP_LEFT + 108, y);
+    hki_svg_print(d->svg, "<text class=\"m\" x=\"%d\" y=\"%u\">", HKI_MAP_LEFT + 116, y);
     if (d->scale->line_width != 0)
         hki_svg_print(d->svg, "a band is a unit of 64 KiB, a step in it a line of 1 KiB, coloured by its block size");
     else if (d->plan->units_per_cell == 1)

@@ -7,7 +7,7 @@
  * This file is the whole contract. In sections:
  *   1. Version and status codes      4. Process heap      7. What is this pointer?
  *   2. Misuse: handler and policy    5. Arenas
- *   3. Sizes                         6. Statistics and self-check
+ *   3. Sizes                         6. Statistics, self-check, walk, map
  *
  * Rules that hold for every function:
  * - Units are bytes. Blocks are aligned to 16 bytes (8 for a size of 8 or less, or where the arena asked for 8).
@@ -213,7 +213,7 @@ HK_API size_t hk_arena_limit(const hk_arena *arena);
 /* The arena's name; NULL for a bad handle. Lives as long as the arena. */
 HK_API const char *hk_arena_name(const hk_arena *arena);
 
-/* ---- 6. Statistics and self-check ---------------------------------------------------------------------------- */
+/* ---- 6. Statistics, self-check, walk, map -------------------------------------------------------------------- */
 
 #define HK_SIZE_CLASSES_MAX 96
 

@@ -46,8 +46,8 @@ static hk_statistics figures_of(const cJSON *object, const map_document *map) {
     const cJSON *row;
     cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(object, "classes")) {
         if (figures.size_classes < HK_SIZE_CLASSES_MAX)
-            figures.classes[figures.size_classes++] = (hk_class_statistics){
-                count(row, "block_size"), count(row, "live_blocks"), count(row, "held_bytes")};
+            figures.classes[figures.size_classes++] =
+                (hk_class_statistics){count(row, "block_size"), count(row, "live_blocks"), count(row, "held_bytes")};
     }
     return figures;
 }

@@ -1,6 +1,7 @@
 /* os_linux: what is asked of the system, and that each call can be refused. */
 #include "unit_test.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 
 enum { PAGES = 8 };
@@ -163,6 +164,43 @@ Test(os_linux, write_error_gives_up_quietly) {
     int error = errno;
     dup2(saved, STDERR_FILENO);
     cr_assert_eq(error, 4711);
+}
+
+Test(os_linux, write_writes_all_of_it) {
+    FILE *file = tmpfile();
+    char text[8] = {0};
+    errno = 4711;
+    cr_assert(hki_os_write(fileno(file), "one", 3));
+    cr_assert(hki_os_write(fileno(file), "", 0));
+    cr_assert(hki_os_write(fileno(file), "two!", 3));
+    cr_assert_eq(errno, 4711);
+    cr_assert_eq(pread(fileno(file), text, sizeof text, 0), 6);
+    cr_assert_str_eq(text, "onetwo");
+}
+
+Test(os_linux, write_tells_what_cannot_be_written) {
+    FILE *file = tmpfile();
+    int ends[2], full = open("/dev/full", O_WRONLY);
+    cr_assert_eq(pipe(ends), 0);
+    errno = 4711;
+    cr_assert_not(hki_os_write(-1, "lost", 4));
+    cr_assert_not(hki_os_write(ends[0], "lost", 4));
+    cr_assert(full < 0 || !hki_os_write(full, "lost", 4));
+    fail_from(0);
+    cr_assert_not(hki_os_write(fileno(file), "lost", 4));
+    hki_os_fail_calls(0, 0);
+    cr_assert_eq(errno, 4711);
+    cr_assert_eq(lseek(fileno(file), 0, SEEK_END), 0);
+}
+
+/* A pipe that has room for a part only, and does not wait. */
+Test(os_linux, write_in_part_is_none) {
+    static char bytes[1 << 20];
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    cr_assert_eq(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+    cr_assert_not(hki_os_write(ends[1], bytes, sizeof bytes));
+    cr_assert_gt(read(ends[0], bytes, sizeof bytes), 0);
 }
 
 static int exits;
