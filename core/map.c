@@ -75,9 +75,9 @@ static void write_style(drawing *d) {
                            ".f4{fill-opacity:.56}.f5{fill-opacity:.67}.f6{fill-opacity:.78}.f7{fill-opacity:.89}"
                            ".f0,.f1,.f2,.f3,.f4,.f5,.f6,.f7,.f8{fill:currentColor}\n"
                            ".kL{color:#9aa4af}.kG{color:#4f7cac}\n");
-    hki_svg_print(&d->svg,
-                  "@media(prefers-color-scheme:dark){.p{fill:#0d1117}.t,.n,.h,.v{fill:#e6edf3}.m,.a{fill:#9198a1}"
-                  ".u{fill:#262c36}.c{stroke:#3d444d}.l,.z{stroke:#0d1117}}\n");
+    hki_svg_print(&d->svg, "@media(prefers-color-scheme:dark){.f0{fill-opacity:.17}.p{fill:#0d1117}.t,.n,.h,.v{fill:#"
+                           "e6edf3}.m,.a{fill:#9198a1}"
+                           ".u{fill:#262c36}.c{stroke:#3d444d}.l,.z{stroke:#0d1117}}\n");
     for (unsigned i = 0; i < HKI_CLASSES; i++)
         if (is_present(&d->figures.classes[i]))
             hki_svg_print(&d->svg, ".%s{color:#%06x}", hki_map_class_name(i).text,
