@@ -45,7 +45,7 @@ Test(map, says_what_it_cannot_do) {
     cr_assert_eq(hk_arena_dump_map(arena, STDERR_FILENO), HK_ERR_BAD_ARENA);
 }
 
-/* ---- a pipe with a slow reader, and signals: writes end early, in part or with EINTR ---- */
+/* ---- a pipe with a slow reader, and signals: writes end early, with EINTR ---- */
 
 static _Atomic int alarms;
 
