@@ -2,8 +2,10 @@
  * alloc.h. */
 #include "alloc.h"
 #include "check.h"
+#include "map.h"
 #include "report.h"
 #include "statistics.h"
+#include "walk.h"
 
 #include <string.h>
 
@@ -269,4 +271,22 @@ hk_status hk_arena_check(hk_arena *handle) {
     hki_text_add_address(&text, where);
     hki_text_write(&text);
     return hki_fail(HK_ERR_CORRUPT);
+}
+
+hk_status hk_arena_walk(hk_arena *handle, hk_block_visitor visitor, void *user_data) {
+    const hki_arena *arena = hki_arena_find(handle);
+    if (arena == NULL)
+        return hki_bad_arena("hk_arena_walk", handle);
+    if (visitor == NULL)
+        return hki_fail(HK_ERR_INVALID_ARGUMENT);
+    hki_walk(arena, visitor, user_data);
+    return HK_OK;
+}
+
+hk_status hk_arena_dump_map(hk_arena *handle, int file_descriptor) {
+    hki_arena *arena = hki_arena_find(handle);
+    if (arena == NULL)
+        return hki_bad_arena("hk_arena_dump_map", handle);
+    bool is_written = hki_map_write(arena, hki_thread_heap(arena), file_descriptor);
+    return is_written ? HK_OK : hki_fail(HK_ERR_INVALID_ARGUMENT);
 }

@@ -36,6 +36,9 @@ const char *hki_os_environment(const char *name);
 /* Writes to standard error by write(2) alone, so it may be called from anywhere. */
 void hki_os_write_error(const char *text, size_t length);
 
+/* Writes all of it to a file descriptor; false if that cannot be done, or only in part. */
+bool hki_os_write(int file_descriptor, const char *text, size_t length);
+
 /* A monotonic clock of some milliseconds' resolution. */
 uint64_t hki_os_milliseconds(void);
 /* For tests: the clock goes on by so much at once. */

@@ -152,10 +152,10 @@ const char *hki_os_environment(const char *name) {
     return secure_getenv(name);
 }
 
-void hki_os_write_error(const char *text, size_t length) {
+static bool write_all(int file_descriptor, const char *text, size_t length) {
     int saved = errno;
     while (length > 0) {
-        ssize_t written = write(STDERR_FILENO, text, length);
+        ssize_t written = write(file_descriptor, text, length);
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
@@ -164,6 +164,15 @@ void hki_os_write_error(const char *text, size_t length) {
         length -= (size_t)written;
     }
     errno = saved;
+    return length == 0;
+}
+
+void hki_os_write_error(const char *text, size_t length) {
+    write_all(STDERR_FILENO, text, length);
+}
+
+bool hki_os_write(int file_descriptor, const char *text, size_t length) {
+    return !refused() && write_all(file_descriptor, text, length);
 }
 
 uint64_t hki_os_milliseconds(void) {

@@ -7,7 +7,7 @@
  * This file is the whole contract. In sections:
  *   1. Version and status codes      4. Process heap      7. What is this pointer?
  *   2. Misuse: handler and policy    5. Arenas
- *   3. Sizes                         6. Statistics and self-check
+ *   3. Sizes                         6. Statistics, self-check, walk, map
  *
  * Rules that hold for every function:
  * - Units are bytes. Blocks are aligned to 16 bytes (8 for a size of 8 or less, or where the arena asked for 8).
@@ -214,7 +214,7 @@ HK_API size_t hk_arena_limit(const hk_arena *arena);
 /* The arena's name; NULL for a bad handle. Lives as long as the arena. */
 HK_API const char *hk_arena_name(const hk_arena *arena);
 
-/* ---- 6. Statistics and self-check ---------------------------------------------------------------------------- */
+/* ---- 6. Statistics, self-check, walk, map -------------------------------------------------------------------- */
 
 #define HK_SIZE_CLASSES_MAX 96
 
@@ -249,6 +249,24 @@ HK_API hk_status hk_arena_statistics(hk_arena *arena, hk_statistics *statistics)
  * HK_ERR_CORRUPT after one line on standard error that names the first that does not hold (then memory was overwritten or
  * hakmem is wrong). No other thread may be inside; time is proportional to memory held. */
 HK_API hk_status hk_arena_check(hk_arena *arena);
+
+/* Called with a live block and its usable size. Returns whether to go on. */
+typedef bool (*hk_block_visitor)(const void *block, size_t size, void *user_data);
+
+/* Calls `visitor` with each live block exactly once, by ascending address, until it returns false: that is HK_OK too. A
+ * block that a thread has freed which does not own it is not live, whether its owner has collected it or not.
+ * No other thread may be inside. The visitor must not allocate, free or count (hk_arena_statistics) in this arena; it
+ * may look up and use the blocks, may do anything in other arenas, and may leave by longjmp: no lock is held while it
+ * runs. HK_ERR_INVALID_ARGUMENT for a NULL visitor. Takes time in proportion to the arena's blocks and, much less, to
+ * all the memory that hakmem manages. */
+HK_API hk_status hk_arena_walk(hk_arena *arena, hk_block_visitor visitor, void *user_data);
+
+/* Writes a picture of the arena to `file_descriptor`: an SVG document with its figures, its size classes, and a map of
+ * its units, lines and blocks by address. The figures are those of hk_arena_statistics, and stand in the document's
+ * <metadata> as numbers. However large the arena, it has a few MiB at most; no memory is taken for it.
+ * HK_ERR_INVALID_ARGUMENT if the descriptor cannot be written to, or a write fails: then there may be a part of it. No
+ * other thread may be inside. No lock is held while it writes. */
+HK_API hk_status hk_arena_dump_map(hk_arena *arena, int file_descriptor);
 
 /* ---- 7. What is this pointer? -------------------------------------------------------------------------------- */
 

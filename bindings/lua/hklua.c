@@ -1,18 +1,22 @@
 /* hklua: a stand-alone Lua interpreter, all of whose state lives in one hakmem arena. Behaves as lua5.4 does, and adds
- * a limit of memory and statistics of it.
+ * a limit of memory, statistics and a picture of it.
  *
  *   hklua.c             from the command line to the exit status
  *   hklua_options.c     what the command line says
  *   hklua_run.c         chunks, scripts, libraries, errors, SIGINT
  *   hklua_repl.c        the interactive mode
+ *   hklua_end.c         the moment of --stats and --heap-map
  *   hklua_statistics.c  --stats
+ *   hklua_heap_map.c    --heap-map
  *
- * Exit status: 0, 1 for an error of the command line or of Lua, or what the script gives to os.exit. */
+ * Exit status: 0, 1 for an error of the command line or of Lua or a picture that could not be written, or what the script
+ * gives to os.exit. */
 #include "hakmem_lua.h"
+#include "hklua_end.h"
+#include "hklua_heap_map.h"
 #include "hklua_options.h"
 #include "hklua_repl.h"
 #include "hklua_run.h"
-#include "hklua_statistics.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -94,6 +98,8 @@ static bool call_with_options(lua_State *L, lua_CFunction function, hklua_option
 }
 
 static bool run(hklua_options *options) {
+    if (options->heap_map != NULL && !hklua_heap_map_open(options))
+        return false;
     hk_arena_config config = HK_ARENA_CONFIG_INIT;
     config.flags = HK_ARENA_ONE_THREAD_AT_A_TIME;
     config.min_alignment = 8;
@@ -104,15 +110,15 @@ static bool run(hklua_options *options) {
         return false;
     }
     bool is_done = true;
-    if (options->statistics != HKLUA_STATISTICS_NONE)
-        is_done = call_with_options(L, hklua_statistics_arrange, options);
+    if (options->statistics != HKLUA_STATISTICS_NONE || options->heap_map != NULL)
+        is_done = call_with_options(L, hklua_end_arrange, options);
     is_done = is_done && call_with_options(L, interpret, options) && lua_toboolean(L, -1);
     hk_lua_close(L);
-    return is_done;
+    return is_done && !hklua_heap_map_has_failed();
 }
 
 int main(int argc, char **argv) {
-    hklua_options options;
+    static hklua_options options; /* the exit handler looks at it */
     hklua_parse_result parsed = hklua_options_parse(argc, argv, &options);
     bool is_done = parsed == HKLUA_PARSE_DONE || (parsed == HKLUA_PARSE_RUN && run(&options));
     hklua_options_free(&options);

@@ -12,11 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_LIMIT = 256, OPTION_STATISTICS, OPTION_HELP };
+enum { OPTION_LIMIT = 256, OPTION_STATISTICS, OPTION_HEAP_MAP, OPTION_HELP };
 
 static const struct option long_options[] = {
     {"limit", required_argument, NULL, OPTION_LIMIT},
     {"stats", optional_argument, NULL, OPTION_STATISTICS},
+    {"heap-map", required_argument, NULL, OPTION_HEAP_MAP},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -24,19 +25,20 @@ static const struct option long_options[] = {
 static void print_usage(FILE *stream, const char *program) {
     fprintf(stream,
             "usage: %s [options] [script [args]]\n"
-            "  -e CODE         run the string CODE\n"
-            "  -i              go interactive after the script\n"
-            "  -l MODULE       require MODULE and make it the global MODULE\n"
-            "  -l NAME=MODULE  require MODULE and make it the global NAME\n"
-            "  -v              print the versions\n"
-            "  -E              take no notice of the environment variables of Lua\n"
-            "  -W              turn warnings on\n"
-            "  --limit SIZE    hold at most SIZE of memory once the libraries are open; SIZE is in bytes, or\n"
-            "                  with K, M or G as in 512K, 64M, 1G\n"
-            "  --stats[=json]  at the end, print on standard error what the arena holds\n"
-            "  --help          print this\n"
-            "  --              end of the options\n"
-            "  -               end of the options; the script is standard input\n",
+            "  -e CODE          run the string CODE\n"
+            "  -i               go interactive after the script\n"
+            "  -l MODULE        require MODULE and make it the global MODULE\n"
+            "  -l NAME=MODULE   require MODULE and make it the global NAME\n"
+            "  -v               print the versions\n"
+            "  -E               take no notice of the environment variables of Lua\n"
+            "  -W               turn warnings on\n"
+            "  --limit SIZE     hold at most SIZE of memory once the libraries are open; SIZE is in bytes, or\n"
+            "                   with K, M or G as in 512K, 64M, 1G\n"
+            "  --stats[=json]   at the end, print on standard error what the arena holds\n"
+            "  --heap-map FILE  at the end, write a picture of the memory into FILE, as SVG\n"
+            "  --help           print this\n"
+            "  --               end of the options\n"
+            "  -                end of the options; the script is standard input\n",
             program);
 }
 
@@ -139,6 +141,9 @@ static hklua_parse_result parse_option(hklua_options *options, int option, const
         return parse_limit(options, optarg);
     case OPTION_STATISTICS:
         return parse_statistics(options, optarg);
+    case OPTION_HEAP_MAP:
+        options->heap_map = optarg;
+        return HKLUA_PARSE_RUN;
     case OPTION_HELP:
         print_usage(stdout, options->program);
         return HKLUA_PARSE_DONE;

@@ -1,22 +1,11 @@
-/* hklua_statistics: see hklua_statistics.h. Owns the one snapshot of the process: written once, by the finalizer or by
- * the exit handler, whichever runs first, and read by the exit handler. One thread. */
+/* hklua_statistics: see hklua_statistics.h. Owns the one snapshot of the process. One thread. */
 #include "hklua_statistics.h"
 
-#include "hakmem_lua.h"
-#include "hklua_options.h"
-
 #include <cjson/cJSON.h>
-#include <lauxlib.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-static struct {
-    hk_arena *arena;
-    hklua_statistics_format format;
-    bool is_taken;
-    hk_statistics figures;
-} snapshot;
+static hk_statistics snapshot;
 
 /* Every total: its name, which is the key in JSON as well, what it is for people, and its place. */
 #define TOTALS(X)                                                                                                      \
@@ -83,44 +72,18 @@ static void print_json(const hk_statistics *figures, const char *arena_name) {
     cJSON_Delete(object);
 }
 
-static void take(void) {
-    snapshot.is_taken = true;
-    snapshot.figures.struct_size = sizeof snapshot.figures;
-    hk_status status = hk_arena_statistics(snapshot.arena, &snapshot.figures);
+void hklua_statistics_take(hk_arena *arena) {
+    snapshot.struct_size = sizeof snapshot;
+    hk_status status = hk_arena_statistics(arena, &snapshot);
     if (status != HK_OK)
         fprintf(stderr, "hklua: --stats: %s\n", hk_status_message(status));
 }
 
-static int take_at_close(lua_State *L) {
-    (void)L;
-    if (!snapshot.is_taken)
-        take();
-    return 0;
-}
-
-static void print_at_exit(void) {
-    if (!snapshot.is_taken)
-        take();
+void hklua_statistics_print(hklua_statistics_format format) {
+    static const char arena_name[] = "hklua";
     fflush(stdout);
-    const char *arena_name = "hklua"; /* the arena itself may be gone */
-    if (snapshot.format == HKLUA_STATISTICS_JSON)
-        print_json(&snapshot.figures, arena_name);
+    if (format == HKLUA_STATISTICS_JSON)
+        print_json(&snapshot, arena_name);
     else
-        print_table(&snapshot.figures, arena_name);
-}
-
-/* Lua runs finalizers in the reverse order of their making, and frees nothing before the last of them: this userdata is
- * made first. It stays on the stack and not in the registry, where scripts could reach it. */
-int hklua_statistics_arrange(lua_State *L) {
-    const hklua_options *options = lua_touserdata(L, 1);
-    (void)lua_newuserdatauv(L, 0, 0);
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, take_at_close);
-    lua_setfield(L, -2, "__gc");
-    lua_setmetatable(L, -2);
-    snapshot.arena = hk_lua_arena(L);
-    snapshot.format = options->statistics;
-    if (atexit(print_at_exit) != 0)
-        return luaL_error(L, "--stats: too many exit handlers");
-    return 1;
+        print_table(&snapshot, arena_name);
 }

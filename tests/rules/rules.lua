@@ -7,11 +7,11 @@ local rules = {}
 local LAYERS = {
     {"base", "tables"},
     {"os", "os_linux", "lock"},
-    {"report", "options"},
+    {"report", "options", "svg"},
     {"registry", "metadata", "quota"},
     {"size_class", "unit", "run", "large", "block"},
     {"heap", "heap_lines", "heap_pages"},
-    {"arena", "rewind", "statistics", "check"},
+    {"arena", "rewind", "statistics", "check", "walk", "map", "map_units"},
     {"thread"},
     {"alloc"},
     {"api_process", "api_arena"},

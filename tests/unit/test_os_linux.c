@@ -1,7 +1,11 @@
 /* os_linux: what is asked of the system, and that each call can be refused. */
 #include "unit_test.h"
 
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 
 enum { PAGES = 8 };
 
@@ -163,6 +167,91 @@ Test(os_linux, write_error_gives_up_quietly) {
     int error = errno;
     dup2(saved, STDERR_FILENO);
     cr_assert_eq(error, 4711);
+}
+
+Test(os_linux, write_writes_all_of_it) {
+    FILE *file = tmpfile();
+    char text[8] = {0};
+    errno = 4711;
+    cr_assert(hki_os_write(fileno(file), "one", 3));
+    cr_assert(hki_os_write(fileno(file), "", 0));
+    cr_assert(hki_os_write(fileno(file), "two!", 3));
+    cr_assert_eq(errno, 4711);
+    cr_assert_eq(pread(fileno(file), text, sizeof text, 0), 6);
+    cr_assert_str_eq(text, "onetwo");
+}
+
+Test(os_linux, write_tells_what_cannot_be_written) {
+    FILE *file = tmpfile();
+    int ends[2], full = open("/dev/full", O_WRONLY);
+    cr_assert_eq(pipe(ends), 0);
+    errno = 4711;
+    cr_assert_not(hki_os_write(-1, "lost", 4));
+    cr_assert_not(hki_os_write(ends[0], "lost", 4));
+    cr_assert(full < 0 || !hki_os_write(full, "lost", 4));
+    fail_from(0);
+    cr_assert_not(hki_os_write(fileno(file), "lost", 4));
+    hki_os_fail_calls(0, 0);
+    cr_assert_eq(errno, 4711);
+    cr_assert_eq(lseek(fileno(file), 0, SEEK_END), 0);
+}
+
+/* A pipe that has room for a part only, and does not wait. */
+Test(os_linux, write_in_part_is_none) {
+    static char bytes[1 << 20];
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    cr_assert_eq(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+    cr_assert_not(hki_os_write(ends[1], bytes, sizeof bytes));
+    cr_assert_gt(read(ends[0], bytes, sizeof bytes), 0);
+}
+
+static _Atomic int alarms;
+static unsigned char sent[1 << 20], received[sizeof sent + 1];
+
+static void on_alarm(int number) {
+    (void)number;
+    alarms++;
+}
+
+/* Reads a little at a time, and waits for a signal now and then. */
+static void *read_slowly(void *argument) {
+    size_t length = 0;
+    ssize_t got;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    while ((got = read(*(int *)argument, received + length, hki_min(30000, sizeof received - length))) > 0) {
+        int before = alarms;
+        length += (size_t)got;
+        while (length < sizeof sent / 2 && alarms == before)
+            sched_yield();
+    }
+    return (void *)length;
+}
+
+/* A signal ends a write in part, and one that has written nothing with EINTR. */
+Test(os_linux, write_goes_on_after_signals) {
+    int ends[2];
+    uint32_t seed = 1;
+    pthread_t reader;
+    void *length;
+    struct sigaction action = {.sa_handler = on_alarm};
+    const struct itimerval often = {{0, 500}, {0, 500}}, never = {{0, 0}, {0, 0}};
+    for (size_t i = 0; i < sizeof sent; i++)
+        sent[i] = (unsigned char)next_random(&seed);
+    cr_assert_eq(pipe(ends), 0);
+    cr_assert_eq(pthread_create(&reader, NULL, read_slowly, &ends[0]), 0);
+    cr_assert_eq(sigaction(SIGALRM, &action, NULL), 0);
+    cr_assert_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
+    bool is_done = hki_os_write(ends[1], (const char *)sent, sizeof sent);
+    close(ends[1]);
+    cr_assert_eq(pthread_join(reader, &length), 0);
+    cr_assert_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
+    cr_assert(is_done);
+    cr_assert_gt(alarms, 10);
+    cr_assert_eq((size_t)length, sizeof sent);
+    cr_assert_eq(memcmp(sent, received, sizeof sent), 0);
 }
 
 static int exits;
