@@ -46,6 +46,7 @@ static inline void fill_class(void) {
 
 static inline void make_arena_of(uint32_t flags) {
     live = parked = 0;
+    hk_purge(); /* what an arena before this one left */
     handle = make_arena(flags, 16, 0);
     arena = hki_arena_find(handle);
     full = alloc_in(handle, HKI_UNIT_SIZE); /* and the arena is not young any more: each class has its own runs */
