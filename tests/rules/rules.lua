@@ -6,7 +6,7 @@ local rules = {}
 -- Files of core/ by layer, lowest first; a file may include files of its own layer and of lower ones.
 local LAYERS = {
     {"base", "tables"},
-    {"os", "os_linux", "lock"},
+    {"os", "os_linux", "os_rewind", "os_rewind_linux", "lock"},
     {"report", "options", "svg"},
     {"registry", "metadata", "quota"},
     {"size_class", "unit", "run", "large", "block"},
