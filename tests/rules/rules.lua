@@ -11,7 +11,10 @@ local LAYERS = {
     {"registry", "metadata", "quota"},
     {"size_class", "unit", "run", "large", "block"},
     {"heap", "heap_lines", "heap_pages"},
-    {"arena", "rewind", "statistics", "check", "walk", "map", "map_units"},
+    {
+        "arena", "rewind", "rewind_pages", "rewind_file", "rewind_tracker", "statistics", "check", "walk", "map",
+        "map_units",
+    },
     {"thread"},
     {"alloc"},
     {"api_process", "api_arena"},
