@@ -138,8 +138,8 @@ enum {
     /* The caller sees to it that one thread at a time is inside (an interpreter under its lock). Spares all
      * thread-local look-ups. Any thread may come in, one after the other. */
     HK_ARENA_ONE_THREAD_AT_A_TIME = 1,
-    /* The arena can be taken back to an earlier state of its: see hk_arena_checkpoint. It is used by one thread at a
-     * time: this implies HK_ARENA_ONE_THREAD_AT_A_TIME. */
+    /* The arena can be taken back to a state that it was in: see hk_arena_checkpoint. It is used by one thread at a
+     * time: this implies HK_ARENA_ONE_THREAD_AT_A_TIME. Its free pages stay with it until it ends. */
     HK_ARENA_REWINDABLE = 2,
     HK_ARENA_HARDENED = 4    /* not yet: HK_ERR_UNSUPPORTED */
 };
