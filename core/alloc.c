@@ -5,6 +5,7 @@
 #include "options.h"
 #include "os.h"
 #include "report.h"
+#include "rewind.h"
 
 #include <string.h>
 
@@ -20,6 +21,11 @@ static void before_fork(void) {
 static void after_fork(void) {
     hki_lock_release(&hki_pool_lock);
     hki_lock_release(&hki_arenas_lock);
+}
+
+static void after_fork_in_child(void) {
+    hki_rewind_after_fork();
+    after_fork();
 }
 
 /* Everything but the default arena, which takes the arenas lock itself. */
@@ -38,7 +44,7 @@ static bool start_under_lock(void) {
     registered |= first;
     hki_lock_release(&start_lock);
     if (first) /* without the lock, as it may allocate; if refused, a fork while others allocate is not safe */
-        hki_os_set_fork_handlers(before_fork, after_fork, after_fork);
+        hki_os_set_fork_handlers(before_fork, after_fork, after_fork_in_child);
     return done;
 }
 
@@ -122,7 +128,7 @@ static hk_status alloc_large(hki_arena *arena, hki_request request, uintptr_t *g
     if (*granule != 0)
         return HK_OK;
     hki_quota_give(&arena->quota, lines);
-    return HK_ERR_NO_MEMORY;
+    return hki_pool_failure(arena->pool);
 }
 
 static hk_status alloc_once(hki_arena *arena, hki_heap *heap, hki_request request, uintptr_t *granule, bool *clean) {
@@ -160,7 +166,8 @@ static hk_status alloc_or_reclaim(hki_arena *arena, hki_heap *heap, hki_request 
     return status;
 }
 
-void *hki_alloc(hki_arena *arena, hki_request request) {
+/* Where the caller is inside of the arena already. */
+static void *allocate(hki_arena *arena, hki_request request) {
     if (request.size > HKI_BLOCK_MAX || !hki_is_power_of_two(request.alignment) ||
         request.alignment > HKI_ALIGNMENT_MAX) {
         hki_fail(HK_ERR_INVALID_ARGUMENT);
@@ -184,6 +191,16 @@ void *hki_alloc(hki_arena *arena, hki_request request) {
     void *block = hki_granule_address(granule);
     if (request.zero && !clean)
         memset(block, 0, request.size);
+    return block;
+}
+
+void *hki_alloc(hki_arena *arena, hki_request request) {
+    if (!hki_rewind_enter(arena)) {
+        hki_fail(HK_ERR_BUSY);
+        return NULL;
+    }
+    void *block = allocate(arena, request);
+    hki_rewind_leave(arena);
     return block;
 }
 
@@ -213,7 +230,8 @@ static bool is_retired(const hki_block *block) {
     return owner != NULL && hki_arena_is_retired(owner);
 }
 
-/* HK_OK if the target is a live block of the arena and has the given size, if any. Else the misuse is reported. */
+/* HK_OK if the target is a live block of the arena and has the given size, if any. Else which misuse it would be; that is
+ * reported when the arena has been left, as the handler may come in again, or never return. */
 static hk_status find_target(const hki_arena *arena, hki_target target, hki_block *block) {
     *block = hki_block_find(target.pointer);
     hk_status status = block->status;
@@ -221,7 +239,7 @@ static hk_status find_target(const hki_arena *arena, hki_target target, hki_bloc
         status = HK_ERR_WRONG_ARENA;
     if (status == HK_OK && !is_size(block, target))
         status = HK_ERR_SIZE_MISMATCH;
-    return status == HK_OK ? HK_OK : hki_misuse(target, block, status);
+    return status;
 }
 
 static hk_status free_block(hki_arena *arena, const hki_block *block) {
@@ -253,20 +271,25 @@ static bool free_small_remote(const hki_arena *arena, const hki_heap *own, uintp
     return atomic_load_explicit(&heap->arena, memory_order_acquire) == arena && hki_heap_free_remote(granule) == HK_OK;
 }
 
-hk_status hki_free(hki_arena *arena, hki_target target) {
-    hki_block block;
-    if (target.pointer == NULL)
-        return HK_OK;
+static hk_status free_target(hki_arena *arena, hki_target target, hki_block *block) {
     if (!target.sized) {
         hki_heap *own = hki_thread_heap(arena);
         uintptr_t granule = hki_granule_of(target.pointer);
         if (hki_heap_free_marked(own, granule) || free_small_remote(arena, own, granule))
             return HK_OK;
     }
-    hk_status status = find_target(arena, target, &block);
-    if (status != HK_OK)
-        return status;
-    status = free_block(arena, &block);
+    hk_status status = find_target(arena, target, block);
+    return status == HK_OK ? free_block(arena, block) : status;
+}
+
+hk_status hki_free(hki_arena *arena, hki_target target) {
+    hki_block block;
+    if (target.pointer == NULL)
+        return HK_OK;
+    if (!hki_rewind_enter(arena))
+        return hki_fail(HK_ERR_BUSY);
+    hk_status status = free_target(arena, target, &block);
+    hki_rewind_leave(arena);
     return status == HK_OK ? HK_OK : hki_misuse(target, &block, status);
 }
 
@@ -330,13 +353,17 @@ static uintptr_t shrink_in_place(hki_arena *arena, const hki_block *block, size_
     return block->granule;
 }
 
-static void *reallocate(hki_arena *arena, hki_target target, const hki_block *block, size_t size) {
+/* *status: HK_OK, or that of a misuse, of which `block` is the block. */
+static void *reallocate(hki_arena *arena, hki_target target, size_t size, hki_block *block, hk_status *status) {
+    *status = find_target(arena, target, block);
+    if (*status != HK_OK)
+        return NULL;
     uintptr_t granule = resize_in_place(arena, block, size);
     if (granule != 0)
         return hki_granule_address(granule);
     hk_status before = hki_last_status;
     bool grows = size > block->size;
-    void *copy = hki_alloc(arena, (hki_request){.size = size, .alignment = 1, .grows = grows, .optional = !grows});
+    void *copy = allocate(arena, (hki_request){.size = size, .alignment = 1, .grows = grows, .optional = !grows});
     if (copy == NULL && !grows) {
         hki_last_status = before; /* a shrink does not fail */
         return hki_granule_address(shrink_in_place(arena, block, size));
@@ -345,12 +372,13 @@ static void *reallocate(hki_arena *arena, hki_target target, const hki_block *bl
         return NULL;
     memcpy(copy, target.pointer, hki_min(size, block->size));
     target.sized = false;
-    hki_free(arena, target);
+    *status = free_target(arena, target, block);
     return copy;
 }
 
 void *hki_realloc(hki_arena *arena, hki_target target, size_t size) {
     hki_block block;
+    hk_status status;
     if (target.pointer == NULL)
         return hki_alloc(arena, (hki_request){.size = size, .alignment = 1});
     if (size > HKI_BLOCK_MAX) {
@@ -361,7 +389,13 @@ void *hki_realloc(hki_arena *arena, hki_target target, size_t size) {
         hki_free(arena, target);
         return NULL;
     }
-    if (find_target(arena, target, &block) != HK_OK)
+    if (!hki_rewind_enter(arena)) {
+        hki_fail(HK_ERR_BUSY);
         return NULL;
-    return reallocate(arena, target, &block, size);
+    }
+    void *result = reallocate(arena, target, size, &block, &status);
+    hki_rewind_leave(arena);
+    if (status != HK_OK)
+        hki_misuse(target, &block, status);
+    return result;
 }

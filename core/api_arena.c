@@ -4,6 +4,7 @@
 #include "check.h"
 #include "map.h"
 #include "report.h"
+#include "rewind.h"
 #include "statistics.h"
 #include "walk.h"
 
@@ -21,9 +22,11 @@ static hk_status check_config(const hk_arena_config *config) {
         return HK_ERR_INVALID_ARGUMENT;
     if (config->name != NULL && strnlen(config->name, HK_ARENA_NAME_MAX + 1) > HK_ARENA_NAME_MAX)
         return HK_ERR_INVALID_ARGUMENT;
-    if ((config->flags & (HK_ARENA_REWINDABLE | HK_ARENA_HARDENED)) != 0)
-        return HK_ERR_UNSUPPORTED;
-    return config->reserve_bytes != 0 ? HK_ERR_INVALID_ARGUMENT : HK_OK;
+    if (config->reserve_bytes != 0 && (config->flags & HK_ARENA_REWINDABLE) == 0)
+        return HK_ERR_INVALID_ARGUMENT;
+    if (config->reserve_bytes > HKI_BLOCK_MAX)
+        return HK_ERR_INVALID_ARGUMENT;
+    return (config->flags & HK_ARENA_HARDENED) != 0 ? HK_ERR_UNSUPPORTED : HK_OK;
 }
 
 hk_status hk_arena_create(const hk_arena_config *config, hk_arena **handle) {
@@ -39,6 +42,12 @@ hk_status hk_arena_create(const hk_arena_config *config, hk_arena **handle) {
     hki_arena *arena = hki_start() ? hki_arena_create(config) : NULL;
     if (arena == NULL)
         return hki_fail(HK_ERR_NO_MEMORY);
+    if ((config->flags & HK_ARENA_REWINDABLE) != 0)
+        status = hki_rewind_start(arena, config->reserve_bytes);
+    if (status != HK_OK) {
+        hki_arena_destroy(hki_arena_handle(arena));
+        return hki_fail(status);
+    }
     *handle = hki_arena_handle(arena);
     return HK_OK;
 }
@@ -71,7 +80,10 @@ hk_status hk_arena_trim(hk_arena *handle) {
     hki_arena *arena = hki_arena_find(handle);
     if (arena == NULL)
         return hki_bad_arena("hk_arena_trim", handle);
+    if (!hki_rewind_enter(arena))
+        return hki_fail(HK_ERR_BUSY);
     hki_arena_trim(arena, hki_thread_heap(arena));
+    hki_rewind_leave(arena);
     return HK_OK;
 }
 
@@ -81,6 +93,22 @@ hk_arena *hk_arena_default(void) {
         return NULL;
     }
     return hki_arena_handle(atomic_load_explicit(&hki_default_arena, memory_order_acquire));
+}
+
+hk_status hk_arena_checkpoint(hk_arena *handle) {
+    hki_arena *arena = hki_arena_find(handle);
+    if (arena == NULL)
+        return hki_bad_arena("hk_arena_checkpoint", handle);
+    hk_status status = hki_rewind_checkpoint(arena);
+    return status == HK_OK ? HK_OK : hki_fail(status);
+}
+
+hk_status hk_arena_rollback(hk_arena *handle) {
+    hki_arena *arena = hki_arena_find(handle);
+    if (arena == NULL)
+        return hki_bad_arena("hk_arena_rollback", handle);
+    hk_status status = hki_rewind_rollback(arena);
+    return status == HK_OK ? HK_OK : hki_fail(status);
 }
 
 /* ---- blocks ---- */

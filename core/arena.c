@@ -5,6 +5,7 @@
 #include "block.h"
 #include "lock.h"
 #include "os.h"
+#include "rewind.h"
 
 #include <string.h>
 
@@ -119,12 +120,13 @@ static size_t lines_of_limit(size_t limit_bytes) {
 
 static void set_up(hki_arena *arena, const hk_arena_config *config) {
     const char *name = config->name != NULL ? config->name : "arena";
-    arena->one_thread = (config->flags & HK_ARENA_ONE_THREAD_AT_A_TIME) != 0;
+    arena->one_thread = (config->flags & (HK_ARENA_ONE_THREAD_AT_A_TIME | HK_ARENA_REWINDABLE)) != 0;
     arena->min_alignment = config->min_alignment == 8 ? 8 : 16;
     memset(&arena->quota, 0, sizeof arena->quota);
     atomic_store_explicit(&arena->quota.limit_lines, lines_of_limit(config->limit_bytes), memory_order_relaxed);
     memset(&arena->large, 0, sizeof arena->large);
-    arena->pool = &hki_shared_pool;
+    arena->pool = &hki_shared_pool; /* until hki_rewind_start */
+    arena->rewind = NULL;
     arena->large.pool = arena->pool;
     arena->large.owner = (uintptr_t)arena | HKI_OWNER_IS_ARENA;
     arena->heaps = arena->idle = NULL;
@@ -179,7 +181,8 @@ static void end(hki_arena *arena) {
     end_heaps(arena);
     hki_quota_give(&arena->quota, hki_large_give_all(&arena->large));
     HKI_ASSERT(atomic_load(&arena->quota.held_lines) == 0);
-    give_slot(arena);
+    if (hki_rewind_end(arena))
+        give_slot(arena);
 }
 
 bool hki_arena_destroy(const hk_arena *handle) {
@@ -265,7 +268,7 @@ static void trim_or_ask(hki_heap *heap, bool trim) {
 
 static void trim_heaps(hki_arena *arena, const hki_heap *own) {
     bool retired = hki_arena_is_retired(arena);
-    if (arena->one_thread)
+    if (arena->one_thread && (arena->rewind == NULL || own == &arena->heap)) /* the pages of others stay theirs */
         trim_or_ask(&arena->heap, retired || own == &arena->heap);
     for (hki_heap *heap = arena->heaps; heap != NULL; heap = heap->next)
         trim_or_ask(heap, retired || heap == own || heap->idle);

@@ -19,7 +19,9 @@ typedef struct hki_arena {
     uint8_t min_alignment;
     hki_heap heap;
     hki_quota quota;
-    hki_pool *pool;
+    hki_pool *pool;            /* the shared one, or */
+    hki_pool own_pool;         /* that of an arena that can be rewound; */
+    struct hki_rewind *rewind; /* NULL for others */
     hki_large_list large;
     hki_heap *heaps;
     hki_heap *idle;

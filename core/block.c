@@ -92,6 +92,7 @@ static bool find_in_segments(hki_block *block, uintptr_t granule) {
         return true;
     case HKI_SEGMENT_UNUSED:
     case HKI_SEGMENT_LOST:
+    case HKI_SEGMENT_SPARE:
         break;
     }
     return false;

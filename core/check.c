@@ -241,7 +241,8 @@ static const char *check_arena(const hki_arena *arena) {
     if (lines != atomic_load(&arena->quota.held_lines))
         return "the quota does not hold the sum of all lines";
     place = NULL;
-    return hki_units_check();
+    const char *wrong = hki_units_check(&hki_shared_pool);
+    return wrong != NULL || !arena->pool->is_private ? wrong : hki_units_check(arena->pool);
 }
 
 const char *hki_arena_check(hki_arena *arena, const void **where) {

@@ -200,7 +200,7 @@ hk_status hki_heap_take_lines(hki_heap *heap, unsigned wanted, unsigned enough, 
     if (lines->first == 0) {
         if (!add_unit(heap)) {
             hki_quota_give(heap->quota, lines->count);
-            return HK_ERR_NO_MEMORY;
+            return hki_pool_failure(heap->pool);
         }
         lines->first = heap->room * HKI_LINES_PER_UNIT;
     }

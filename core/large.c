@@ -7,7 +7,8 @@
 
 enum {
     LINES_PER_SEGMENT = HKI_SEGMENT_SIZE / HKI_LINE_SIZE,
-    /* A block of so many lines that has grown gets segments of its own, where it can go on to grow without copying. */
+    /* A block of so many lines that has grown gets segments of its own, where it can go on to grow without copying;
+     * private pools have no segments to spare for that. */
     OWN_SEGMENT_LINES = 512,
     SEGMENTS_LATER = 8, /* 32 MiB */
 };
@@ -76,16 +77,16 @@ static void list_remove(hki_large_list *list, hki_unit *unit) {
     uncount(list, unit);
 }
 
-static uint32_t take_huge(uintptr_t owner, size_t lines, size_t alignment) {
+static uint32_t take_huge(const hki_large_list *list, size_t lines, size_t alignment, bool *clean) {
     size_t align_segments = hki_max(alignment >> HKI_SEGMENT_SHIFT, 1);
-    uint32_t segment = hki_segments_take(segments_of(lines), align_segments, HKI_SEGMENT_HUGE);
+    uint32_t segment = hki_pool_take_segments(list->pool, segments_of(lines), align_segments, clean);
     if (segment == 0)
         return 0;
     uint32_t number = segment * HKI_UNITS_PER_SEGMENT;
     hki_unit *unit = &hki_registry.units[number];
     unit->moved = false;
     atomic_store_explicit(&unit->kind, HKI_UNIT_HUGE, memory_order_relaxed);
-    atomic_store_explicit(&unit->owner, owner, memory_order_release);
+    atomic_store_explicit(&unit->owner, list->owner, memory_order_release);
     return number;
 }
 
@@ -110,23 +111,15 @@ uintptr_t hki_large_take(hki_large_list *list, const hki_large_wanted *wanted, b
     uintptr_t granule = 0;
     uint32_t number;
     hki_lock_acquire(&hki_pool_lock);
-    bool grows = wanted->grows && wanted->lines >= OWN_SEGMENT_LINES;
-    if (grows || wanted->lines > LINES_PER_SEGMENT || wanted->alignment > HKI_SEGMENT_SIZE) {
-        number = take_huge(list->owner, wanted->lines, wanted->alignment);
-        *clean = true;
-    } else {
+    bool grows = wanted->grows && wanted->lines >= OWN_SEGMENT_LINES && !list->pool->is_private;
+    if (grows || wanted->lines > LINES_PER_SEGMENT || wanted->alignment > HKI_SEGMENT_SIZE)
+        number = take_huge(list, wanted->lines, wanted->alignment, clean);
+    else
         number = take_units(list, wanted, clean);
-    }
     if (number != 0)
         granule = make_live(list, number, wanted->lines);
     hki_lock_release(&hki_pool_lock);
     return granule;
-}
-
-/* Segments that the OS will not take back serve as units. */
-static void give_segments(hki_large_list *list, uint32_t first, size_t count) {
-    if (!hki_segments_give(first, count))
-        hki_units_adopt(list->pool, first, count);
 }
 
 /* Frees a block. If `later`, the segments of one that is not very large wait in the pool until it is purged: unmapping
@@ -143,7 +136,7 @@ static size_t give(hki_large_list *list, uintptr_t granule, bool later) {
         if (later && segments_of(lines) <= SEGMENTS_LATER)
             hki_units_adopt(list->pool, number / HKI_UNITS_PER_SEGMENT, segments_of(lines));
         else
-            give_segments(list, number / HKI_UNITS_PER_SEGMENT, segments_of(lines));
+            hki_pool_give_segments(list->pool, number / HKI_UNITS_PER_SEGMENT, segments_of(lines));
     } else {
         hki_units_give(list->pool, number, units_of(lines));
     }
@@ -213,12 +206,14 @@ static hki_unit *move_huge(hki_large_list *list, hki_unit *unit, size_t now, siz
 static hki_unit *resize_huge(hki_large_list *list, hki_unit *unit, size_t lines) {
     uint32_t segment = hki_unit_number(unit) / HKI_UNITS_PER_SEGMENT;
     size_t now = segments_of(length_of(unit)), wanted = segments_of(lines);
-    if (wanted > now)
-        return !unit->moved && hki_segments_extend(segment, now, wanted - now) ? unit
-                                                                               : move_huge(list, unit, now, wanted);
+    if (wanted > now) {
+        if (!unit->moved && hki_pool_extend_segments(list->pool, segment, now, wanted - now))
+            return unit;
+        return list->pool->is_private ? NULL : move_huge(list, unit, now, wanted);
+    }
     if (wanted < now)
-        give_segments(list, segment + (uint32_t)wanted, now - wanted);
-    if (lines < length_of(unit))
+        hki_pool_give_segments(list->pool, segment + (uint32_t)wanted, now - wanted);
+    if (lines < length_of(unit) && !list->pool->is_private)
         purge_tail(segment, lines, length_of(unit));
     return unit;
 }

@@ -66,7 +66,8 @@ typedef enum hki_segment_state {
     HKI_SEGMENT_UNITS,      /* 64 units */
     HKI_SEGMENT_HUGE,       /* the first of a huge block */
     HKI_SEGMENT_HUGE_TAIL,
-    HKI_SEGMENT_LOST, /* the address space belongs to someone else */
+    HKI_SEGMENT_LOST,  /* the address space belongs to someone else, or is of no use any more */
+    HKI_SEGMENT_SPARE, /* of a private pool, mapped and never used yet */
 } hki_segment_state;
 
 typedef struct hki_segment {
@@ -76,7 +77,7 @@ typedef struct hki_segment {
     uint32_t next, previous; /* UNITS: among the segments with free units; 0 ends the list */
     _Atomic uint32_t head;   /* HUGE_TAIL: the segment where the block starts */
     _Atomic uint8_t state;   /* hki_segment_state */
-    bool is_private;         /* of a private pool */
+    bool is_private;         /* of a private pool, whatever its state */
 } hki_segment;
 _Static_assert(sizeof(hki_segment) == 40, "a segment's record has no holes to speak of");
 

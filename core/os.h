@@ -53,6 +53,8 @@ bool hki_os_watch_thread(void *value);
 /* pthread_atfork. */
 bool hki_os_set_fork_handlers(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 
+/* For the os_* files: whether the call that is about to be made is to fail for a test. */
+bool hki_os_refused(void);
 /* For tests: of the calls from now on that may fail, the first `skip` are made, then `count` are refused. */
 void hki_os_fail_calls(unsigned long skip, unsigned long count);
 /* For tests: how many calls that may fail have been asked for so far. */

@@ -36,7 +36,7 @@ unsigned long hki_os_calls(void) {
     return atomic_load(&calls);
 }
 
-static bool refused(void) {
+bool hki_os_refused(void) {
     unsigned long call = atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
     return call >= atomic_load_explicit(&fail_from, memory_order_relaxed) &&
            call < atomic_load_explicit(&fail_until, memory_order_relaxed);
@@ -60,7 +60,7 @@ static void *map(void *hint, size_t size, int protection, int flags) {
 }
 
 void *hki_os_reserve(size_t size, size_t alignment) {
-    if (refused() || size > SIZE_MAX - alignment)
+    if (hki_os_refused() || size > SIZE_MAX - alignment)
         return NULL;
     char *start = map(NULL, size + alignment, PROT_NONE, RESERVE_FLAGS);
     if (start == NULL)
@@ -75,7 +75,7 @@ void *hki_os_reserve(size_t size, size_t alignment) {
 }
 
 static bool protect(void *start, size_t size, int protection) {
-    if (refused())
+    if (hki_os_refused())
         return false;
     int saved = errno;
     bool done = mprotect(start, size, protection) == 0;
@@ -93,7 +93,7 @@ bool hki_os_commit(void *start, size_t size) {
 
 bool hki_os_map_at(void *start, size_t size, bool *occupied) {
     *occupied = false;
-    if (refused())
+    if (hki_os_refused())
         return false;
     int saved = errno;
     void *got = mmap(start, size, PROT_READ | PROT_WRITE, RESERVE_FLAGS | MAP_FIXED_NOREPLACE, -1, 0);
@@ -105,11 +105,11 @@ bool hki_os_map_at(void *start, size_t size, bool *occupied) {
 }
 
 bool hki_os_decommit(void *start, size_t size) {
-    return !refused() && map(start, size, PROT_NONE, RESERVE_FLAGS | MAP_FIXED) != NULL;
+    return !hki_os_refused() && map(start, size, PROT_NONE, RESERVE_FLAGS | MAP_FIXED) != NULL;
 }
 
 bool hki_os_reserve_at(void *start, size_t size) {
-    if (refused())
+    if (hki_os_refused())
         return false;
     void *got = map(start, size, PROT_NONE, RESERVE_FLAGS | MAP_FIXED_NOREPLACE);
     if (got != NULL && got != start)
@@ -118,7 +118,7 @@ bool hki_os_reserve_at(void *start, size_t size) {
 }
 
 bool hki_os_purge(void *start, size_t size) {
-    if (refused())
+    if (hki_os_refused())
         return false;
     int saved = errno;
     bool done = madvise(start, size, MADV_DONTNEED) == 0;
@@ -127,7 +127,7 @@ bool hki_os_purge(void *start, size_t size) {
 }
 
 bool hki_os_move(void *from, size_t size, void *to, size_t new_size) {
-    if (refused())
+    if (hki_os_refused())
         return false;
     int saved = errno;
     bool done = mremap(from, size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED;
@@ -172,7 +172,7 @@ void hki_os_write_error(const char *text, size_t length) {
 }
 
 bool hki_os_write(int file_descriptor, const char *text, size_t length) {
-    return !refused() && write_all(file_descriptor, text, length);
+    return !hki_os_refused() && write_all(file_descriptor, text, length);
 }
 
 uint64_t hki_os_milliseconds(void) {
@@ -193,16 +193,16 @@ void hki_os_yield(void) {
 bool hki_os_set_thread_exit(void (*at_exit)(void *)) {
     if (atomic_load(&has_thread_exit_key))
         return true;
-    if (refused() || pthread_key_create(&thread_exit_key, at_exit) != 0)
+    if (hki_os_refused() || pthread_key_create(&thread_exit_key, at_exit) != 0)
         return false;
     atomic_store(&has_thread_exit_key, true);
     return true;
 }
 
 bool hki_os_watch_thread(void *value) {
-    return atomic_load(&has_thread_exit_key) && !refused() && pthread_setspecific(thread_exit_key, value) == 0;
+    return atomic_load(&has_thread_exit_key) && !hki_os_refused() && pthread_setspecific(thread_exit_key, value) == 0;
 }
 
 bool hki_os_set_fork_handlers(void (*prepare)(void), void (*parent)(void), void (*child)(void)) {
-    return !refused() && pthread_atfork(prepare, parent, child) == 0;
+    return !hki_os_refused() && pthread_atfork(prepare, parent, child) == 0;
 }

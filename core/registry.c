@@ -23,6 +23,7 @@ typedef struct table {
 } table;
 
 enum { TABLE_LIVE, TABLE_REMOTE, TABLE_PARKED, TABLE_LINE_TAGS, TABLE_UNITS, TABLE_RUNS, TABLE_SEGMENTS, TABLES };
+_Static_assert((int)TABLE_SEGMENTS == (int)HKI_SEGMENT_TABLES, "the last one has no pages for each segment");
 
 static table tables[TABLES] = {
     [TABLE_LIVE] = {NULL, HKI_SEGMENT_SIZE / HKI_GRANULE_SIZE / 64 * sizeof(uint64_t)},
@@ -182,7 +183,7 @@ static uint32_t find_unused(size_t count, size_t alignment) {
     }
 }
 
-static void set_states(uint32_t first, size_t from, size_t count, hki_segment_state state) {
+void hki_segments_set_state(uint32_t first, size_t from, size_t count, hki_segment_state state) {
     for (size_t i = from; i < count; i++) {
         hki_segment *segment = &hki_registry.segments[first + i];
         bool tail = state == HKI_SEGMENT_HUGE && i > 0;
@@ -202,7 +203,7 @@ static bool map_unreserved(size_t from, size_t end, bool *retry) {
         if (hki_os_map_at(segment_address(i), HKI_SEGMENT_SIZE, &occupied))
             continue;
         if (occupied)
-            set_states((uint32_t)i, 0, 1, HKI_SEGMENT_LOST);
+            hki_segments_set_state((uint32_t)i, 0, 1, HKI_SEGMENT_LOST);
         *retry = occupied;
         if (i > from)
             hki_os_unmap(segment_address(from), (i - from) << HKI_SEGMENT_SHIFT);
@@ -229,7 +230,7 @@ uint32_t hki_segments_take(size_t count, size_t alignment, hki_segment_state sta
         if (first == 0)
             return 0;
         if (map_segments(first, count, &retry)) {
-            set_states(first, 0, count, state);
+            hki_segments_set_state(first, 0, count, state);
             return first;
         }
     } while (retry);
@@ -246,7 +247,7 @@ bool hki_segments_extend(uint32_t first, size_t count, size_t more) {
     bool retry;
     if (!map_segments(end, more, &retry))
         return false;
-    set_states(first, count, count + more, HKI_SEGMENT_HUGE);
+    hki_segments_set_state(first, count, count + more, HKI_SEGMENT_HUGE);
     return true;
 }
 
@@ -270,6 +271,13 @@ static void purge_table(const table *table, uint32_t segment, uint64_t free_unit
     }
 }
 
+void hki_tables_find(uint32_t first, hki_table_part parts[HKI_SEGMENT_TABLES]) {
+    for (int i = 0; i < HKI_SEGMENT_TABLES; i++) {
+        size_t bytes = tables[i].bytes_per_segment;
+        parts[i] = (hki_table_part){tables[i].start + bytes * first, bytes};
+    }
+}
+
 void hki_tables_purge(uint32_t segment, uint64_t free_units) {
     for (int i = 0; i < TABLES; i++)
         if (i != TABLE_UNITS && i != TABLE_SEGMENTS)
@@ -286,7 +294,7 @@ bool hki_segments_give(uint32_t first, size_t count) {
     }
     if (state_of(first) != HKI_SEGMENT_HUGE_TAIL)
         hki_tables_purge(first, ~UINT64_C(0));
-    set_states(first, 0, count, HKI_SEGMENT_UNUSED);
+    hki_segments_set_state(first, 0, count, HKI_SEGMENT_UNUSED);
     return true;
 }
 
@@ -301,9 +309,9 @@ uint32_t hki_segments_move(uint32_t first, size_t count, size_t new_count) {
                      new_count << HKI_SEGMENT_SHIFT))
         return 0;
     bool still_ours = hki_os_reserve_at(segment_address(first), count << HKI_SEGMENT_SHIFT);
-    set_states(to, 0, new_count, HKI_SEGMENT_HUGE);
+    hki_segments_set_state(to, 0, new_count, HKI_SEGMENT_HUGE);
     for (size_t i = 0; i < count; i++)
-        set_states(first + (uint32_t)i, 0, 1, still_ours ? HKI_SEGMENT_UNUSED : HKI_SEGMENT_LOST);
+        hki_segments_set_state(first + (uint32_t)i, 0, 1, still_ours ? HKI_SEGMENT_UNUSED : HKI_SEGMENT_LOST);
     return to;
 }
 

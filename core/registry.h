@@ -67,12 +67,22 @@ void *hki_slot_take(hki_slots *slots);
 uint32_t hki_segments_take(size_t count, size_t alignment, hki_segment_state state);
 /* Takes the `more` segments behind the huge block of `count` segments at `first`, if they are unused. */
 bool hki_segments_extend(uint32_t first, size_t count, size_t more);
+/* Notes what the mapped segments [first + from, first + count) are for: of a huge block, the first is `first`. */
+void hki_segments_set_state(uint32_t first, size_t from, size_t count, hki_segment_state state);
 /* Unmaps segments, whose units have no bits set. False if the OS refuses: then nothing has changed. */
 bool hki_segments_give(uint32_t first, size_t count);
 /* Moves the memory of the huge block of `count` segments to a new place, `new_count` segments long, without copying.
  * The metadata of its units does not move. Returns the first of the new segments; 0 if it cannot be done: then nothing
  * has changed. */
 uint32_t hki_segments_move(uint32_t first, size_t count, size_t new_count);
+/* The tables whose pages belong to one segment each. */
+enum { HKI_SEGMENT_TABLES = 6 };
+typedef struct hki_table_part {
+    char *start;
+    size_t bytes_per_segment;
+} hki_table_part;
+/* Tells where the tables of a row of segments begin; each table has them in the same order. */
+void hki_tables_find(uint32_t first, hki_table_part parts[HKI_SEGMENT_TABLES]);
 /* Gives back the pages of the tables that only the free units in `free_units` of a segment use; they read as zeros. */
 void hki_tables_purge(uint32_t segment, uint64_t free_units);
 /* One more than the highest segment ever taken. Any thread. */

@@ -6,7 +6,7 @@
 #define HKI_STATUSES(X)                                                                                                \
     X(HK_OK, "success")                                                                                                \
     X(HK_ERR_NO_MEMORY, "the operating system refused memory")                                                         \
-    X(HK_ERR_LIMIT, "the arena's limit is reached")                                                                    \
+    X(HK_ERR_LIMIT, "the arena's limit or reserve is reached")                                                         \
     X(HK_ERR_INVALID_ARGUMENT, "invalid argument")                                                                     \
     X(HK_ERR_BAD_ARENA, "not a live arena")                                                                            \
     X(HK_ERR_FOREIGN_POINTER, "pointer to memory that hakmem does not manage")                                         \

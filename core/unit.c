@@ -6,7 +6,7 @@
 #include "os.h"
 
 enum {
-    SEGMENTS_TRIED = 64, /* how many are searched for units in a row before a new one is taken */
+    SEGMENTS_TRIED = 64, /* how many the shared pool searches for units in a row before it takes a new one */
     ALL_UNITS = HKI_UNITS_PER_SEGMENT,
 };
 
@@ -35,8 +35,24 @@ static void list_remove(hki_pool *pool, uint32_t number) {
         segment_at(segment->next)->previous = segment->previous;
 }
 
+static hki_segment_state state_of(uint32_t segment) {
+    return atomic_load_explicit(&segment_at(segment)->state, memory_order_relaxed);
+}
+
+/* The lowest segment of a private pool that was never used, made one of units; 0 if there is none left. */
+static uint32_t take_spare(hki_pool *pool) {
+    for (uint32_t number = pool->start; number < pool->start + pool->count; number++) {
+        if (state_of(number) != HKI_SEGMENT_SPARE)
+            continue;
+        hki_segments_set_state(number, 0, 1, HKI_SEGMENT_UNITS);
+        pool->reached = (uint32_t)hki_max(pool->reached, number + 1 - pool->start);
+        return number;
+    }
+    return 0;
+}
+
 static bool add_segment(hki_pool *pool) {
-    uint32_t number = pool->is_private ? 0 : hki_segments_take(1, 1, HKI_SEGMENT_UNITS);
+    uint32_t number = pool->is_private ? take_spare(pool) : hki_segments_take(1, 1, HKI_SEGMENT_UNITS);
     if (number == 0)
         return false;
     hki_segment *segment = segment_at(number);
@@ -82,7 +98,7 @@ static void purge(hki_pool *pool, bool all) {
         uint64_t dirty = segment->free_units & ~segment->clean_units;
         uint64_t units = all ? dirty : segment->stale_units;
         next = segment->next;
-        if (!pool->is_private && segment->free_units == ~UINT64_C(0) && units == dirty && give_segment(pool, number))
+        if (segment->free_units == ~UINT64_C(0) && units == dirty && give_segment(pool, number))
             continue;
         if (units != 0)
             purge_units(pool, number, units);
@@ -144,7 +160,7 @@ typedef struct place {
 
 static place find_row(const hki_pool *pool, size_t count, size_t alignment, bool dirty) {
     uint32_t number = pool->first_segment;
-    for (int tried = 0; number != 0 && tried < SEGMENTS_TRIED; tried++) {
+    for (int tried = 0; number != 0 && (tried < SEGMENTS_TRIED || pool->is_private); tried++) {
         const hki_segment *segment = segment_at(number);
         uint64_t units = segment->free_units & ~(dirty ? segment->clean_units : 0);
         int first = hki_find_row(units, (unsigned)count, (unsigned)alignment);
@@ -217,12 +233,111 @@ void hki_units_adopt(hki_pool *pool, uint32_t first, size_t count) {
     }
 }
 
-const char *hki_units_check(void) {
+/* ---- segments in a row ---- */
+
+static bool is_free_segment(const hki_pool *pool, uint32_t number) {
+    if (number < pool->start || number >= pool->start + pool->count)
+        return false;
+    hki_segment_state state = state_of(number);
+    return state == HKI_SEGMENT_SPARE ||
+           (state == HKI_SEGMENT_UNITS && segment_at(number)->free_units == ~UINT64_C(0));
+}
+
+static bool are_free_segments(const hki_pool *pool, uint32_t first, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!is_free_segment(pool, first + (uint32_t)i))
+            return false;
+    return true;
+}
+
+/* Makes free segments of a private pool part of the huge block at `first`. Returns whether they all read as zeros. */
+static bool use_segments(hki_pool *pool, uint32_t first, size_t from, size_t count) {
+    bool clean = true;
+    for (uint32_t number = first + (uint32_t)from; number < first + count; number++) {
+        hki_segment *segment = segment_at(number);
+        if (state_of(number) == HKI_SEGMENT_SPARE)
+            continue;
+        list_remove(pool, number);
+        clean &= segment->clean_units == ~UINT64_C(0);
+        pool->dirty_units -= hki_count_bits(~segment->clean_units);
+        segment->free_units = segment->clean_units = segment->stale_units = 0;
+    }
+    hki_segments_set_state(first, from, count, HKI_SEGMENT_HUGE);
+    pool->reached = (uint32_t)hki_max(pool->reached, first + count - pool->start);
+    return clean;
+}
+
+uint32_t hki_pool_take_segments(hki_pool *pool, size_t count, size_t alignment, bool *clean) {
+    HKI_ASSERT(hki_lock_is_held(&hki_pool_lock));
+    *clean = true;
+    if (!pool->is_private)
+        return hki_segments_take(count, alignment, HKI_SEGMENT_HUGE);
+    size_t base = hki_registry.base >> HKI_SEGMENT_SHIFT;
+    size_t first = hki_align_up(base + pool->start, alignment) - base;
+    for (; first - pool->start < pool->count && count <= pool->count; first += alignment) {
+        if (!are_free_segments(pool, (uint32_t)first, count))
+            continue;
+        *clean = use_segments(pool, (uint32_t)first, 0, count);
+        return (uint32_t)first;
+    }
+    return 0;
+}
+
+bool hki_pool_extend_segments(hki_pool *pool, uint32_t first, size_t count, size_t more) {
+    HKI_ASSERT(hki_lock_is_held(&hki_pool_lock));
+    if (!pool->is_private)
+        return hki_segments_extend(first, count, more);
+    if (more > pool->count || !are_free_segments(pool, first + (uint32_t)count, more))
+        return false;
+    use_segments(pool, first, count, count + more);
+    return true;
+}
+
+void hki_pool_give_segments(hki_pool *pool, uint32_t first, size_t count) {
+    if (pool->is_private || !hki_segments_give(first, count))
+        hki_units_adopt(pool, first, count);
+}
+
+bool hki_pool_create(hki_pool *pool, size_t count) {
+    HKI_ASSERT(hki_lock_is_held(&hki_pool_lock));
+    uint32_t first = hki_segments_take(count, 1, HKI_SEGMENT_SPARE);
+    if (first == 0)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        segment_at(first + (uint32_t)i)->is_private = true;
+    *pool = (hki_pool){.is_private = true, .start = first, .count = (uint32_t)count};
+    return true;
+}
+
+void hki_pool_end(hki_pool *pool, bool usable) {
+    HKI_ASSERT(hki_lock_is_held(&hki_pool_lock) && pool->is_private && pool->used_units == 0);
+    for (uint32_t number = pool->start; number < pool->start + pool->count; number++) {
+        hki_segment *segment = segment_at(number);
+        segment->free_units = segment->clean_units = segment->stale_units = 0;
+        segment->is_private = false;
+    }
+    bool given = hki_segments_give(pool->start, pool->count);
+    if (!usable)
+        for (uint32_t i = 0; i < pool->count; i++)
+            hki_segments_set_state(pool->start + i, 0, 1, HKI_SEGMENT_LOST);
+    else if (!given)
+        hki_units_adopt(&hki_shared_pool, pool->start, pool->count);
+    *pool = (hki_pool){0};
+}
+
+/* ---- check ---- */
+
+const char *hki_units_check(const hki_pool *pool) {
     size_t dirty = 0, used = 0, listed = 0, with_room = 0;
-    for (uint32_t i = 1; i < hki_segments_end(); i++) {
+    uint32_t start = pool->is_private ? pool->start : 1;
+    uint32_t end = pool->is_private ? pool->start + pool->count : hki_segments_end();
+    for (uint32_t i = start; i < end; i++) {
         const hki_segment *segment = segment_at(i);
-        if (atomic_load_explicit(&segment->state, memory_order_relaxed) != HKI_SEGMENT_UNITS ||
-            segment->is_private)
+        if (segment->is_private != pool->is_private)
+            continue;
+        if (pool->is_private && i >= start + pool->reached && state_of(i) != HKI_SEGMENT_SPARE)
+            return "a segment beyond those that a private pool has reached is in use";
+        if (state_of(i) != HKI_SEGMENT_UNITS)
             continue;
         if ((segment->clean_units & ~segment->free_units) != 0)
             return "a unit in use is marked clean";
@@ -232,11 +347,11 @@ const char *hki_units_check(void) {
         used += ALL_UNITS - hki_count_bits(segment->free_units);
         with_room += segment->free_units != 0;
     }
-    for (uint32_t i = hki_shared_pool.first_segment; i != 0 && listed <= with_room; i = segment_at(i)->next)
+    for (uint32_t i = pool->first_segment; i != 0 && listed <= with_room; i = segment_at(i)->next)
         listed++;
-    if (dirty != hki_shared_pool.dirty_units)
+    if (dirty != pool->dirty_units)
         return "the number of dirty units is wrong";
-    if (used != hki_shared_pool.used_units)
+    if (used != pool->used_units)
         return "the number of used units is wrong";
     return listed == with_room ? NULL : "the list of segments with free units is wrong";
 }

@@ -56,7 +56,7 @@ HK_API const char *hk_version(void);
 typedef enum hk_status {
     HK_OK = 0,
     HK_ERR_NO_MEMORY = 1,        /* the operating system refused memory */
-    HK_ERR_LIMIT = 2,            /* the arena's limit does not allow it */
+    HK_ERR_LIMIT = 2,            /* the arena's limit or reserve does not allow it */
     HK_ERR_INVALID_ARGUMENT = 3, /* size, alignment, flag or structure that no call can accept */
     HK_ERR_BAD_ARENA = 4,        /* null, destroyed or invented arena handle */
     HK_ERR_FOREIGN_POINTER = 5,  /* the address is not in memory that hakmem manages */
@@ -138,7 +138,9 @@ enum {
     /* The caller sees to it that one thread at a time is inside (an interpreter under its lock). Spares all
      * thread-local look-ups. Any thread may come in, one after the other. */
     HK_ARENA_ONE_THREAD_AT_A_TIME = 1,
-    HK_ARENA_REWINDABLE = 2, /* not yet: HK_ERR_UNSUPPORTED */
+    /* The arena can be taken back to a state that it was in: see hk_arena_checkpoint. It is used by one thread at a
+     * time: this implies HK_ARENA_ONE_THREAD_AT_A_TIME. Its free pages stay with it until it ends. */
+    HK_ARENA_REWINDABLE = 2,
     HK_ARENA_HARDENED = 4    /* not yet: HK_ERR_UNSUPPORTED */
 };
 
@@ -151,7 +153,9 @@ typedef struct hk_arena_config {
                              * thread that is still small may serve a rare size with a block of up to twice that; in
                              * such a run sized calls may say any size down to half. */
     size_t limit_bytes;   /* 0: none. See hk_arena_set_limit. */
-    size_t reserve_bytes; /* for HK_ARENA_REWINDABLE; else 0 */
+    /* HK_ARENA_REWINDABLE: the arena's address space, rounded up to whole 4 MiB and never outgrown; a request for which
+     * it has no room fails with HK_ERR_LIMIT. It costs no memory until it is used. 0: 256 MiB. Other arenas: 0. */
+    size_t reserve_bytes;
     const char *name;     /* copied; at most HK_ARENA_NAME_MAX bytes; NULL: "arena" */
 } hk_arena_config;
 
@@ -162,8 +166,9 @@ typedef struct hk_arena_config {
 #endif
 
 /* Makes an arena and stores its handle; `config` may be NULL for all defaults and is not kept. On failure *arena is set
- * to NULL. HK_ERR_INVALID_ARGUMENT (unknown flag, wrong struct_size, alignment, name too long), HK_ERR_UNSUPPORTED,
- * HK_ERR_NO_MEMORY. The caller owns the arena until hk_arena_destroy. */
+ * to NULL. HK_ERR_INVALID_ARGUMENT (unknown flag, wrong struct_size, alignment, name too long, a reserve for an arena
+ * that has none or of more than 1 TiB), HK_ERR_UNSUPPORTED (a flag that this system cannot serve), HK_ERR_NO_MEMORY.
+ * The caller owns the arena until hk_arena_destroy. */
 HK_API hk_status hk_arena_create(const hk_arena_config *config, hk_arena **arena);
 /* Frees all blocks of the arena at once and ends its handle. No other thread may be inside. Time is proportional to the
  * memory held in units of 64 KiB, not to the number of blocks. HK_ERR_INVALID_ARGUMENT for the default arena. */
@@ -185,6 +190,29 @@ HK_API hk_status hk_arena_trim(hk_arena *arena);
 /* The same for the whole process: the calling thread's heaps and those that no thread owns at once; other threads' heaps
  * and arenas of one thread at a time when they next need fresh blocks. */
 HK_API void hk_purge(void);
+
+/* For an arena of HK_ARENA_REWINDABLE: makes what it holds at this moment its base. The newest base counts. Later,
+ * hk_arena_rollback brings the base back, as often as you like: every byte of every block that was live, every pointer
+ * that was valid, the limit and all statistics; blocks allocated since are gone, large ones included, and blocks freed
+ * since are live again. Both take time in proportion to the pages written since and the address space in use; the first
+ * checkpoint copies all of the arena, so the base is held twice in memory.
+ *
+ * HK_OK; HK_ERR_BAD_ARENA; HK_ERR_UNSUPPORTED for an arena without the flag; HK_ERR_BUSY: another thread is inside, as
+ * far as it can be seen (the shortest ways in and out of an arena do not look); hk_arena_checkpoint: HK_ERR_NO_MEMORY:
+ * the old base, if any, still counts; hk_arena_rollback: HK_ERR_INVALID_ARGUMENT: there is no base yet. After a failure
+ * the arena is as it was. Rollback never fails for want of memory.
+ *
+ * A child of fork() has both, arena and base, for itself: neither process sees what the other does with them. An arena
+ * that another thread was inside of at the fork stays HK_ERR_BUSY in the child.
+ *
+ * Hazards. Only the arena's memory goes back: not files, sockets, threads, locks, nor memory of other arenas, malloc or
+ * C libraries. What the arena's objects say about those may be wrong afterwards: a file opened since leaks; one closed
+ * since comes back as a dangling handle; no destructor runs for what is gone. A pointer kept elsewhere to a block that
+ * was allocated since is stale. Neither function may run on a stack that lies in the arena. While a rollback is under
+ * way, other threads must not ask about the arena's addresses, and the kernel must not write there by itself (direct
+ * I/O, io_uring). A page inside of a block that the program itself has given back with madvise may stay zero. */
+HK_API hk_status hk_arena_checkpoint(hk_arena *arena);
+HK_API hk_status hk_arena_rollback(hk_arena *arena);
 
 /* As their namesakes above, in `arena`. */
 HK_API HK_ALLOCATES void *hk_arena_alloc(hk_arena *arena, size_t size);

@@ -50,6 +50,47 @@ HK_API lua_State *hk_lua_newstate(const hk_arena_config *config);
  * closed; NULL is ignored. */
 HK_API void hk_lua_close(lua_State *L);
 
+/* The same without lua_close: the arena is destroyed as it is, in time that does not depend on how many objects there are.
+ * No finalizer (__gc, __close) runs, so it is for states without files, sockets or other things that only finalizers
+ * would release: these leak. Not from within a call of the state. A state with another allocator function is closed by
+ * lua_close; NULL is ignored. */
+HK_API void hk_lua_close_fast(lua_State *L);
+
+/* ---- Rewinding: a state back to where it was, as fast as the pages that were written since are copied -------------
+ *
+ * For states in an arena of HK_ARENA_REWINDABLE (a config with this flag, and a reserve for all that the state may ever
+ * hold, for hk_lua_newstate). Load the application once, make a checkpoint, and go back to it after each request:
+ * globals, metatables, loaded modules, the stack, what was leaked, errors half way, all is as it was.
+ *
+ * All three take the state's main thread, and only while no call is active: neither from within a function that Lua
+ * has called, nor from a hook, nor with a coroutine running. They return
+ *   HK_ERR_BUSY              a call is active, or another thread is inside of the arena;
+ *   HK_ERR_INVALID_ARGUMENT  L is NULL, not the main thread, or has another allocator function; rollback: no checkpoint;
+ *   HK_ERR_UNSUPPORTED       the arena is not of HK_ARENA_REWINDABLE;
+ *   HK_ERR_NO_MEMORY         checkpoint: the base does not fit.
+ * After a failure the state is as it was, but that a failed checkpoint may have collected garbage.
+ *
+ * Hazards, beside those of hk_arena_rollback:
+ * - No finalizer runs for what is gone. Files, sockets and locks opened since leak; userdata of those closed since come
+ *   back dangling (closing such a file again is undefined): let requests open and close what they use, and neither close
+ *   nor keep what the application had opened before.
+ * - Values kept outside of the state, in C, are stale if they came to be since: references of luaL_ref, pointers to
+ *   strings and userdata, coroutines.
+ * - math.random goes on from where it was at the checkpoint, with the same numbers in each request. Where that matters,
+ *   use hk_lua_rollback_seed. The seed of string hashes stays what it was, too.
+ * - What is not in the arena does not go back: the environment, the current directory, buffers of stdio, C libraries'
+ *   own memory. */
+
+/* Collects all garbage, and then makes the state's present its base (hk_arena_checkpoint). Garbage would be kept for ever,
+ * and a collection that was under way would go on in each request and write to every object. */
+HK_API hk_status hk_lua_checkpoint(lua_State *L);
+/* Goes back to the newest checkpoint. L is as it was then, its stack too. */
+HK_API hk_status hk_lua_rollback(lua_State *L);
+/* The same, and then calls math.randomseed(seed) as the base has it, so that requests do not all draw the same numbers; a
+ * seed that nobody can guess is the caller's affair. If there is no such function, or it fails, the state is rewound, and
+ * the status is HK_ERR_UNSUPPORTED. */
+HK_API hk_status hk_lua_rollback_seed(lua_State *L, uint64_t seed);
+
 /* The arena of a state, by any of its threads; NULL if its allocator function is not hk_lua_alloc. The arena still
  * belongs to whoever made it, or to the state if that was hk_lua_newstate. */
 HK_API hk_arena *hk_lua_arena(lua_State *L);

@@ -88,3 +88,13 @@ void hk_lua_close(lua_State *L) {
     if (arena != NULL)
         (void)hk_arena_destroy(arena);
 }
+
+void hk_lua_close_fast(lua_State *L) {
+    if (L == NULL)
+        return;
+    hk_arena *arena = hk_lua_arena(L);
+    if (arena != NULL)
+        (void)hk_arena_destroy(arena);
+    else
+        lua_close(L);
+}

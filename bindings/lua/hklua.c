@@ -24,6 +24,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define REPEAT_RESERVE_BYTES ((size_t)4 << 30)
+
 static void print_version(void) {
     printf("%s, on hakmem %s\n", LUA_COPYRIGHT, hk_version());
     fflush(stdout);
@@ -53,6 +55,8 @@ static bool run_program(lua_State *L, const hklua_options *options) {
         return false;
     if (!hklua_run_actions(L, options))
         return false;
+    if (options->repeat > 0)
+        return true; /* the script comes later, when no call is active */
     if (has_script && !hklua_run_script(L, options))
         return false;
     if (options->interactive) {
@@ -97,11 +101,42 @@ static bool call_with_options(lua_State *L, lua_CFunction function, hklua_option
     return hklua_report(L, options->program, lua_pcall(L, 1, 1, 0));
 }
 
+static int run_script(lua_State *L) {
+    lua_pushboolean(L, hklua_run_script(L, lua_touserdata(L, 1)));
+    return 1;
+}
+
+static bool report_status(const hklua_options *options, const char *what, hk_status status) {
+    if (status != HK_OK)
+        fprintf(stderr, "%s: --repeat: cannot %s the state: %s\n", options->program, what, hk_status_message(status));
+    return status == HK_OK;
+}
+
+/* Runs the script again and again, each time from the same state. */
+static bool repeat_script(lua_State *L, hklua_options *options) {
+    bool is_done = report_status(options, "keep", hk_lua_checkpoint(L));
+    for (size_t i = 0; is_done && i < options->repeat; i++) {
+        is_done = call_with_options(L, run_script, options) && lua_toboolean(L, -1);
+        is_done = report_status(options, "rewind", hk_lua_rollback(L)) && is_done;
+    }
+    return is_done;
+}
+
+static void close_state(lua_State *L, const hklua_options *options) {
+    if (options->fast_close) {
+        hklua_end_now();
+        hk_lua_close_fast(L);
+    } else {
+        hk_lua_close(L);
+    }
+}
+
 static bool run(hklua_options *options) {
     if (options->heap_map != NULL && !hklua_heap_map_open(options))
         return false;
     hk_arena_config config = HK_ARENA_CONFIG_INIT;
-    config.flags = HK_ARENA_ONE_THREAD_AT_A_TIME;
+    config.flags = options->repeat > 0 ? HK_ARENA_REWINDABLE : HK_ARENA_ONE_THREAD_AT_A_TIME;
+    config.reserve_bytes = options->repeat > 0 ? REPEAT_RESERVE_BYTES : 0;
     config.min_alignment = 8;
     config.name = "hklua";
     lua_State *L = hk_lua_newstate(&config);
@@ -113,7 +148,9 @@ static bool run(hklua_options *options) {
     if (options->statistics != HKLUA_STATISTICS_NONE || options->heap_map != NULL)
         is_done = call_with_options(L, hklua_end_arrange, options);
     is_done = is_done && call_with_options(L, interpret, options) && lua_toboolean(L, -1);
-    hk_lua_close(L);
+    if (is_done && options->repeat > 0)
+        is_done = repeat_script(L, options);
+    close_state(L, options);
     return is_done && !hklua_heap_map_has_failed();
 }
 

@@ -26,6 +26,11 @@ static void look_once(void) {
         hklua_heap_map_write(end.arena, end.options);
 }
 
+void hklua_end_now(void) {
+    if (end.options != NULL)
+        look_once();
+}
+
 static int look_at_close(lua_State *L) {
     (void)L;
     look_once();

@@ -14,5 +14,7 @@
  *
  * Returns one value, which has to stay on the stack until the state is closed. */
 int hklua_end_arrange(lua_State *L);
+/* The moment has come, if anything was arranged: the state is about to end without finalizers. */
+void hklua_end_now(void);
 
 #endif

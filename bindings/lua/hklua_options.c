@@ -12,12 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_LIMIT = 256, OPTION_STATISTICS, OPTION_HEAP_MAP, OPTION_HELP };
+enum { OPTION_LIMIT = 256, OPTION_STATISTICS, OPTION_HEAP_MAP, OPTION_REPEAT, OPTION_FAST_CLOSE, OPTION_HELP };
 
 static const struct option long_options[] = {
     {"limit", required_argument, NULL, OPTION_LIMIT},
     {"stats", optional_argument, NULL, OPTION_STATISTICS},
     {"heap-map", required_argument, NULL, OPTION_HEAP_MAP},
+    {"repeat", required_argument, NULL, OPTION_REPEAT},
+    {"fast-close", no_argument, NULL, OPTION_FAST_CLOSE},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -36,6 +38,8 @@ static void print_usage(FILE *stream, const char *program) {
             "                   with K, M or G as in 512K, 64M, 1G\n"
             "  --stats[=json]   at the end, print on standard error what the arena holds\n"
             "  --heap-map FILE  at the end, write a picture of the memory into FILE, as SVG\n"
+            "  --repeat N       run the script N times, rewinding the state after each; for states of up to 4G\n"
+            "  --fast-close     at the end, drop the state's memory without running finalizers\n"
             "  --help           print this\n"
             "  --               end of the options\n"
             "  -                end of the options; the script is standard input\n",
@@ -107,6 +111,34 @@ static hklua_parse_result parse_statistics(hklua_options *options, const char *t
     return HKLUA_PARSE_ERROR;
 }
 
+static hklua_parse_result parse_repeat(hklua_options *options, const char *text) {
+    char *end;
+    errno = 0;
+    uintmax_t number = isdigit((unsigned char)*text) ? strtoumax(text, &end, 10) : 0;
+    if (number == 0 || *end != '\0' || errno == ERANGE || number > SIZE_MAX) {
+        fprintf(stderr, "%s: --repeat: '%s' is no number of times; it takes a whole number from 1\n", options->program,
+                text);
+        return HKLUA_PARSE_ERROR;
+    }
+    options->repeat = (size_t)number;
+    return HKLUA_PARSE_RUN;
+}
+
+/* What is repeated is a file, which can be read again. */
+static hklua_parse_result check_repeat(const hklua_options *options) {
+    const char *complaint = NULL;
+    if (options->script == options->argc)
+        complaint = "there is no script to repeat";
+    else if (strcmp(options->argv[options->script], "-") == 0 && strcmp(options->argv[options->script - 1], "--") != 0)
+        complaint = "standard input cannot be read again";
+    else if (options->interactive)
+        complaint = "cannot be interactive";
+    if (options->repeat == 0 || complaint == NULL)
+        return HKLUA_PARSE_RUN;
+    fprintf(stderr, "%s: --repeat: %s\n", options->program, complaint);
+    return HKLUA_PARSE_ERROR;
+}
+
 static hklua_parse_result add_action(hklua_options *options, const char *word, char option, const char *text) {
     bool is_next_word = text != NULL && text != word + 2;
     if (is_next_word && *text == '-')
@@ -144,6 +176,11 @@ static hklua_parse_result parse_option(hklua_options *options, int option, const
     case OPTION_HEAP_MAP:
         options->heap_map = optarg;
         return HKLUA_PARSE_RUN;
+    case OPTION_REPEAT:
+        return parse_repeat(options, optarg);
+    case OPTION_FAST_CLOSE:
+        options->fast_close = true;
+        return HKLUA_PARSE_RUN;
     case OPTION_HELP:
         print_usage(stdout, options->program);
         return HKLUA_PARSE_DONE;
@@ -175,7 +212,7 @@ hklua_parse_result hklua_options_parse(int argc, char **argv, hklua_options *opt
             return result;
     }
     options->script = optind;
-    return HKLUA_PARSE_RUN;
+    return check_repeat(options);
 }
 
 void hklua_options_free(hklua_options *options) {

@@ -26,6 +26,8 @@ typedef struct hklua_options {
     bool interactive;
     bool ignore_environment;
     bool has_statements; /* -e was given */
+    bool fast_close;     /* end without finalizers */
+    size_t repeat;       /* how often to run the script, each time from the same state; 0: once, without rewinding */
     size_t limit_bytes;  /* 0: none */
     const char *limit_text;
     hklua_statistics_format statistics;

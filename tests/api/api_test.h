@@ -85,6 +85,7 @@ static inline hk_arena *make_named_arena(const char *name, uint32_t flags, uint3
     config.flags = flags;
     config.min_alignment = min_alignment;
     config.name = name;
+    config.reserve_bytes = (flags & HK_ARENA_REWINDABLE) != 0 ? (size_t)4 << 30 : 0;
     cr_assert_eq(hk_arena_create(&config, &arena), HK_OK);
     return arena;
 }
@@ -124,21 +125,24 @@ typedef struct subject {
     hk_arena *arena;
     bool process; /* by the functions of the process heap */
     bool lends;   /* while it is small, a rare size may get a block of up to twice the size */
+    bool rewindable;
     size_t alignment;
 } subject;
 
-enum { SUBJECTS = 6 };
+enum { SUBJECTS = 8 };
 
 /* 0: the process heap; 1: its arena, by handle; then arenas of each kind. */
 static inline subject make_subject(int which) {
-    static const uint32_t flags[] = {0, HK_ARENA_ONE_THREAD_AT_A_TIME};
-    static const char *const names[] = {"shared 16", "shared 8", "one-thread 16", "one-thread 8"};
+    static const uint32_t flags[] = {0, HK_ARENA_ONE_THREAD_AT_A_TIME, HK_ARENA_REWINDABLE};
+    static const char *const names[] = {"shared 16",    "shared 8",      "one-thread 16",
+                                        "one-thread 8", "rewindable 16", "rewindable 8"};
     subject made = {.arena = hk_arena_default(), .process = which == 0, .alignment = 16};
     if (which < 2)
         return made;
-    made.lends = which == 5;
+    made.lends = which == 5 || which == 7;
+    made.rewindable = which >= 6;
     made.alignment = which % 2 == 0 ? 16 : 8;
-    made.arena = make_named_arena(names[which - 2], flags[which / 4], (uint32_t)made.alignment);
+    made.arena = make_named_arena(names[which - 2], flags[which / 2 - 1], (uint32_t)made.alignment);
     return made;
 }
 

@@ -116,8 +116,49 @@ says_only_json
 run 1 --stats=xml -e 'print("ran")'
 says "--stats: 'xml' is no format"
 
+# --repeat: each run finds what the first one found; what comes before it is done once.
+cat >"$scratch/request.lua" <<'SCRIPT'
+count = (count or 0) + 1
+print("run", count, base, math.random(1000), ...)
+leak = {}
+for i = 1, 10000 do leak[i] = {i} end
+setmetatable(leak, {__gc = function() print("finalized") end})
+SCRIPT
+run 0 --repeat 3 --stats=json -e 'math.randomseed(42) base = 5 print("once")' "$scratch/request.lua" A
+[[ $(grep -c '^once$' "$scratch/out") == 1 ]] || complain '-e ran more than once'
+[[ $(grep -cE $'^run\t1\t5\t[0-9]+\tA$' "$scratch/out") == 3 ]] || complain 'not every run begins with the same state'
+[[ $(sort -u "$scratch/out" | wc -l) == 2 ]] || complain 'the runs differ, or a finalizer ran'
+says_only_json
+run 0 --repeat=200 --limit 8M "$scratch/request.lua"
+[[ $(wc -l <"$scratch/out") == 200 ]] || complain 'not 200 runs'
+echo 'count = (count or 0) + 1 print(count) if count == 1 then error("stop") end' >"$scratch/fails.lua"
+run 1 --repeat 3 "$scratch/fails.lua"
+says stop
+[[ $(cat "$scratch/out") == 1 ]] || complain 'went on after an error'
+for times in '' 0 -1 x 1x 99999999999999999999999; do
+    run 1 --repeat "$times" "$scratch/request.lua"
+    says "--repeat: '$times' is no number of times"
+done
+run 1 --repeat 2 -e 'print("ran")'
+says 'there is no script to repeat'
+run 1 --repeat 2 -
+says 'standard input cannot be read again'
+run 1 --repeat 2 -i "$scratch/request.lua"
+says 'cannot be interactive'
+
+# --fast-close: no finalizer runs; the statistics are taken all the same.
+run 0 --fast-close --stats=json "$scratch/request.lua"
+says_only_json
+if grep -qF finalized "$scratch/out"; then
+    complain 'a finalizer ran'
+fi
+run 0 "$scratch/request.lua"
+prints finalized
+
 run 0 --help
 prints 'usage: '
+prints '--repeat N'
+prints '--fast-close'
 prints '--limit SIZE'
 run 1 -q
 says "unrecognized option '-q'"

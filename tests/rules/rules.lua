@@ -6,12 +6,15 @@ local rules = {}
 -- Files of core/ by layer, lowest first; a file may include files of its own layer and of lower ones.
 local LAYERS = {
     {"base", "tables"},
-    {"os", "os_linux", "lock"},
+    {"os", "os_linux", "os_rewind", "os_rewind_linux", "lock"},
     {"report", "options", "svg"},
     {"registry", "metadata", "quota"},
     {"size_class", "unit", "run", "large", "block"},
     {"heap", "heap_lines", "heap_pages"},
-    {"arena", "rewind", "statistics", "check", "walk", "map", "map_units"},
+    {
+        "arena", "rewind", "rewind_pages", "rewind_file", "rewind_tracker", "statistics", "check", "walk", "map",
+        "map_units",
+    },
     {"thread"},
     {"alloc"},
     {"api_process", "api_arena"},

@@ -68,7 +68,7 @@ static inline bool is_marked(uintptr_t granule) {
 
 static inline const char *check_pool(void) {
     hki_lock_acquire(&hki_pool_lock);
-    const char *wrong = hki_units_check();
+    const char *wrong = hki_units_check(&hki_shared_pool);
     hki_lock_release(&hki_pool_lock);
     return wrong;
 }

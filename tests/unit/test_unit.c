@@ -33,7 +33,7 @@ static bool extend(uint32_t first, size_t count, size_t more) {
 
 static void assert_pool(void) {
     hki_lock_acquire(&hki_pool_lock);
-    const char *wrong = hki_units_check();
+    const char *wrong = hki_units_check(&hki_shared_pool);
     hki_lock_release(&hki_pool_lock);
     cr_assert_null(wrong, "%s", wrong);
 }
