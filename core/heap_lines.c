@@ -80,12 +80,15 @@ void hki_heap_unit_is_empty(hki_heap *heap, uint32_t number) {
         hki_heap_give_unit(heap, number);
 }
 
-static void clear_row(uint32_t first_line, unsigned lines) {
-    size_t words = (size_t)lines * HKI_WORDS_PER_LINE;
+static void clear_run(uint32_t first_line) {
+    const hki_run *run = hki_run_record(first_line);
+    size_t words = (size_t)hki_run_lines(run) * HKI_WORDS_PER_LINE;
     _Atomic uint64_t *live = &hki_registry.live[(size_t)first_line * HKI_WORDS_PER_LINE];
-    for (size_t i = 0; i < words; i++)
-        atomic_store_explicit(&live[i], 0, memory_order_relaxed);
-    memset(&hki_registry.parked[(size_t)first_line * HKI_WORDS_PER_LINE], 0, words * sizeof *hki_registry.parked);
+    for (_Atomic uint64_t *end = live + words; live < end; live += HKI_WORDS_PER_LINE)
+        for (int i = 0; i < HKI_WORDS_PER_LINE; i++)
+            atomic_store_explicit(&live[i], 0, memory_order_relaxed);
+    if (run->parked > 0)
+        memset(&hki_registry.parked[(size_t)first_line * HKI_WORDS_PER_LINE], 0, words * sizeof *hki_registry.parked);
 }
 
 /* The pages of remote bits have no memory where nobody ever freed remotely. */
@@ -99,19 +102,16 @@ static void clear_remote(uint32_t number, uint64_t lines) {
 
 /* Clears what is known of a unit's blocks. Returns the lines that were in use. */
 static unsigned clear_unit(hki_unit *unit) {
-    uint64_t used = ~hki_unit_free_lines(unit);
     uint32_t number = hki_unit_number(unit);
-    for (uint64_t lines = used; lines != 0;) {
-        unsigned first, count = hki_take_row(&lines, &first);
-        clear_row(number * HKI_LINES_PER_UNIT + first, count);
-    }
+    for (uint64_t runs = atomic_load_explicit(&unit->run_starts, memory_order_relaxed); runs != 0; runs &= runs - 1)
+        clear_run(number * HKI_LINES_PER_UNIT + hki_lowest_bit(runs));
     uint64_t remote = atomic_load_explicit(&unit->remote_lines, memory_order_relaxed);
     if (remote != 0) {
         clear_remote(number, remote);
         atomic_store_explicit(&unit->remote_lines, 0, memory_order_relaxed);
     }
     atomic_store_explicit(&unit->run_starts, 0, memory_order_relaxed);
-    return hki_count_bits(used);
+    return hki_count_bits(~hki_unit_free_lines(unit));
 }
 
 size_t hki_heap_clear_units(hki_heap *heap, unsigned keep) {
