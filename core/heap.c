@@ -133,6 +133,7 @@ static void grow_stack(hki_heap *heap, unsigned size_class) {
     bottom[slots + 1] = HKI_STACK_END;
     atomic_store_explicit(&books->stack, (uint16_t)(bottom - heap->storage_begin + 1), memory_order_relaxed);
     books->slots = (uint16_t)slots;
+    heap->classes_used[size_class / 64] |= UINT64_C(1) << size_class % 64;
     heap->storage += slots + 2;
     if (heap->storage > heap->storage_used)
         heap->storage_used = heap->storage;
@@ -184,17 +185,24 @@ static void remove_parked_runs(hki_heap *heap, unsigned size_class) {
     }
 }
 
+_Static_assert(HKI_CLASSES <= 128, "two words have a bit for each class");
+
+/* Calls a function for each class that has a stack: the others have neither runs nor blocks. */
+HKI_INLINE void for_used_classes(hki_heap *heap, void (*visit)(hki_heap *heap, unsigned size_class)) {
+    for (unsigned word = 0; word < 2; word++)
+        for (uint64_t bits = heap->classes_used[word]; bits != 0; bits &= bits - 1)
+            visit(heap, word * 64 + hki_lowest_bit(bits));
+}
+
 /* In a heap of one unit, lines of classes without live blocks can be had by others: a young interpreter soon goes back to
  * few classes. */
-static void end_idle_classes(hki_heap *heap) {
-    for (unsigned size_class = 0; size_class < HKI_CLASSES; size_class++) {
-        const hki_class_books *books = &heap->books[size_class];
-        uint32_t stacked = hki_heap_stacked(heap, size_class);
-        if (books->blocks == 0 || books->blocks != books->parked + stacked)
-            continue;
-        flush(heap, size_class, stacked);
-        remove_parked_runs(heap, size_class);
-    }
+static void end_if_idle(hki_heap *heap, unsigned size_class) {
+    const hki_class_books *books = &heap->books[size_class];
+    uint32_t stacked = hki_heap_stacked(heap, size_class);
+    if (books->blocks == 0 || books->blocks != books->parked + stacked)
+        return;
+    flush(heap, size_class, stacked);
+    remove_parked_runs(heap, size_class);
 }
 
 hk_status hki_heap_refill(hki_heap *heap, unsigned size_class) {
@@ -210,7 +218,7 @@ hk_status hki_heap_refill(hki_heap *heap, unsigned size_class) {
         grow_stack(heap, size_class);
     if (books->parked_runs == 0) {
         if (heap->units == 1)
-            end_idle_classes(heap);
+            for_used_classes(heap, end_if_idle);
         hk_status status = add_run(heap, size_class);
         if (status != HK_OK)
             return status;
@@ -444,12 +452,14 @@ void hki_heap_collect(hki_heap *heap) {
 
 /* ---- everything at once ---- */
 
+static void reclaim_class(hki_heap *heap, unsigned size_class) {
+    flush(heap, size_class, hki_heap_stacked(heap, size_class));
+    remove_parked_runs(heap, size_class);
+}
+
 void hki_heap_reclaim(hki_heap *heap) {
     hki_heap_collect(heap);
-    for (unsigned size_class = 0; size_class < HKI_CLASSES; size_class++) {
-        flush(heap, size_class, hki_heap_stacked(heap, size_class));
-        remove_parked_runs(heap, size_class);
-    }
+    for_used_classes(heap, reclaim_class);
     uint32_t spare = heap->spare;
     heap->spare = 0;
     if (spare != 0)
@@ -462,14 +472,16 @@ void hki_heap_trim(hki_heap *heap) {
     hki_heap_pages_purge(heap);
 }
 
+static void clear_class(hki_heap *heap, unsigned size_class) {
+    heap->books[size_class] = (hki_class_books){0};
+    set_stacked(heap, size_class, 0);
+}
+
 void hki_heap_clear(hki_heap *heap, unsigned keep) {
     hki_quota_give(heap->quota, hki_heap_clear_units(heap, keep));
-    for (unsigned size_class = 0; size_class <= HKI_CLASSES; size_class++)
-        if (atomic_load_explicit(&heap->books[size_class].blocks, memory_order_relaxed) != 0 ||
-            heap->books[size_class].slots != 0) {
-            heap->books[size_class] = (hki_class_books){0};
-            set_stacked(heap, size_class, 0);
-        }
+    for_used_classes(heap, clear_class);
+    heap->books[HKI_CLASS_LARGE] = (hki_class_books){0};
+    heap->classes_used[0] = heap->classes_used[1] = 0;
     heap->storage = heap->storage_begin;
     heap->freed_bytes = 0;
     memset(heap->borrowed, 0, sizeof heap->borrowed);
