@@ -1,4 +1,4 @@
-/* options: what HAKMEM_ON_ERROR may say. */
+/* options: what HAKMEM_ON_ERROR and HAKMEM_PURGE_DELAY_MS may say. */
 #include "unit_test.h"
 
 #include "options.h"
@@ -61,4 +61,36 @@ Test(options, long_nonsense_is_cut_off) {
     const char *line = load(value);
     cr_assert_eq(strchr(line, '\n'), line + strlen(line) - 1);
     cr_assert_lt(strlen(line), 600);
+}
+
+/* ---- numbers ---- */
+
+static const char *load_delay(const char *value) {
+    setenv("HAKMEM_PURGE_DELAY_MS", value, 1);
+    capture_begin(&errors);
+    hki_options_load();
+    return capture_end(&errors);
+}
+
+Test(options, purge_delay) {
+    static const struct {
+        const char *value;
+        unsigned number;
+    } cases[] = {{"0", 0}, {"1", 1}, {"0250", 250}, {"3600000", 3600000}, {"", 3600000}};
+    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+        cr_assert_str_eq(load_delay(cases[i].value), "");
+        cr_assert_eq(atomic_load(&hki_purge_delay_ms), cases[i].number);
+    }
+}
+
+Test(options, nonsense_delays_get_one_line_and_change_nothing) {
+    static const char *const values[] = {"-1", "3600001", "10ms", "ten", " 5", "1e3", "99999999999999999999999"};
+    for (size_t i = 0; i < LENGTH_OF(values); i++) {
+        char expected[200];
+        snprintf(expected, sizeof expected,
+                 "hakmem: HAKMEM_PURGE_DELAY_MS is \"%s\", which is no whole number from 0 to 3600000; it is ignored\n",
+                 values[i]);
+        cr_assert_str_eq(load_delay(values[i]), expected);
+        cr_assert_eq(atomic_load(&hki_purge_delay_ms), 10);
+    }
 }
