@@ -257,17 +257,18 @@ static hk_status free_block(hki_arena *arena, const hki_block *block) {
     return HK_OK;
 }
 
-/* Frees a small block of another thread's heap, without a look at the unit and the run that its owner is writing. False,
- * and nothing has changed, for all others. */
-static bool free_small_remote(const hki_arena *arena, const hki_heap *own, uintptr_t granule) {
+/* Frees a small block of another thread's heap, or of our own in a line where others have freed, without a look at the unit
+ * and the run that its owner is writing. False, and nothing has changed, for all others. */
+static bool free_small(const hki_arena *arena, hki_heap *own, uintptr_t granule) {
     if (!hki_granule_exists(granule))
         return false;
     uint64_t live = atomic_load_explicit(hki_live_word(granule), memory_order_acquire);
     uint32_t tag = hki_granule_tag(granule);
     const hki_heap *heap = hki_heap_of_tag(tag);
-    bool small = hki_granule_class(granule) < HKI_CLASS_LARGE;
-    if ((live & hki_granule_mask(granule)) == 0 || heap == NULL || heap == own || !small)
+    if ((live & hki_granule_mask(granule)) == 0 || hki_tag_class(tag) >= HKI_CLASS_LARGE || heap == NULL)
         return false;
+    if (heap == own)
+        return hki_heap_free_marked(own, granule);
     return atomic_load_explicit(&heap->arena, memory_order_acquire) == arena && hki_heap_free_remote(granule) == HK_OK;
 }
 
@@ -275,7 +276,7 @@ static hk_status free_target(hki_arena *arena, hki_target target, hki_block *blo
     if (!target.sized) {
         hki_heap *own = hki_thread_heap(arena);
         uintptr_t granule = hki_granule_of(target.pointer);
-        if (hki_heap_free_marked(own, granule) || free_small_remote(arena, own, granule))
+        if (free_small(arena, own, granule))
             return HK_OK;
     }
     hk_status status = find_target(arena, target, block);

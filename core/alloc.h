@@ -38,10 +38,10 @@ HKI_INLINE hki_target hki_target_sized(const char *function, const void *pointer
 bool hki_start(void);
 
 /* NULL and hki_last_status on failure. */
-HKI_SLOW void *hki_alloc(hki_arena *arena, hki_request request);
+HKI_MISS void *hki_alloc(hki_arena *arena, hki_request request);
 /* NULL pointers are fine. Misuse is reported. */
-HKI_SLOW hk_status hki_free(hki_arena *arena, hki_target target);
-HKI_SLOW void *hki_realloc(hki_arena *arena, hki_target target, size_t size);
+HKI_MISS hk_status hki_free(hki_arena *arena, hki_target target);
+HKI_MISS void *hki_realloc(hki_arena *arena, hki_target target, size_t size);
 
 /* Reports misuse of a block, or of an arena handle. Returns the status. */
 HKI_SLOW hk_status hki_misuse(hki_target target, const hki_block *block, hk_status status);

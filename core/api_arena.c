@@ -113,7 +113,7 @@ hk_status hk_arena_rollback(hk_arena *handle) {
 
 /* ---- blocks ---- */
 
-static HKI_SLOW void *alloc_slow(const char *function, hk_arena *handle, hki_request request) {
+static HKI_MISS void *alloc_slow(const char *function, hk_arena *handle, hki_request request) {
     hki_arena *arena = hki_arena_find(handle);
     if (arena == NULL) {
         hki_bad_arena(function, handle);
@@ -122,12 +122,12 @@ static HKI_SLOW void *alloc_slow(const char *function, hk_arena *handle, hki_req
     return hki_alloc(arena, request);
 }
 
-static HKI_SLOW hk_status free_slow(hk_arena *handle, hki_target target) {
+static HKI_MISS hk_status free_slow(hk_arena *handle, hki_target target) {
     hki_arena *arena = hki_arena_find(handle);
     return arena == NULL ? hki_bad_arena(target.function, handle) : hki_free(arena, target);
 }
 
-static HKI_SLOW void *realloc_slow(hk_arena *handle, hki_target target, size_t size) {
+static HKI_MISS void *realloc_slow(hk_arena *handle, hki_target target, size_t size) {
     hki_arena *arena = hki_arena_find(handle);
     if (arena == NULL) {
         hki_bad_arena(target.function, handle);

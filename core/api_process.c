@@ -37,12 +37,12 @@ static hki_arena *process_arena(void) {
     return NULL;
 }
 
-static HKI_SLOW void *alloc_slow(size_t size, size_t alignment, bool zero) {
+static HKI_MISS void *alloc_slow(size_t size, size_t alignment, bool zero) {
     hki_arena *arena = process_arena();
     return arena == NULL ? NULL : hki_alloc(arena, (hki_request){.size = size, .alignment = alignment, .zero = zero});
 }
 
-static HKI_SLOW hk_status free_slow(hki_target target) {
+static HKI_MISS hk_status free_slow(hki_target target) {
     if (target.pointer == NULL)
         return HK_OK;
     hki_arena *arena = process_arena();

@@ -12,7 +12,9 @@
 #define HKI_LIKELY(x) __builtin_expect(!!(x), 1)
 #define HKI_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define HKI_INLINE static inline __attribute__((always_inline))
+/* What the fast paths call when they miss: out of line, and either hardly ever called, so that size counts, or often. */
 #define HKI_SLOW __attribute__((cold, noinline))
+#define HKI_MISS __attribute__((noinline))
 
 #ifdef HKI_DEBUG
 enum { HKI_IS_DEBUG = 1 };

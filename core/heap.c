@@ -90,8 +90,17 @@ static void remove_run(hki_heap *heap, uint32_t first_line, unsigned size_class)
     hki_heap_give_lines(heap, first_line, lines);
 }
 
-/* Parks blocks, of which neighbours are often in the same run. A run that is all parked ends, unless it is the only one
- * with free blocks of its class. */
+/* A run that is all parked ends, unless it is the only one with free blocks of its class. */
+static bool end_if_parked(hki_heap *heap, uint32_t first_line, unsigned size_class) {
+    const hki_run *run = hki_run_record(first_line);
+    bool is_only = heap->books[size_class].parked_runs == first_line && run->next == 0;
+    if (run->parked != run->blocks || is_only)
+        return false;
+    remove_run(heap, first_line, size_class);
+    return true;
+}
+
+/* Parks blocks, of which neighbours are often in the same run. */
 static void park(hki_heap *heap, const uintptr_t *granules, uint32_t count, unsigned size_class) {
     hki_class_books *books = &heap->books[size_class];
     uint32_t first_line = 0, end_line = 0;
@@ -107,11 +116,22 @@ static void park(hki_heap *heap, const uintptr_t *granules, uint32_t count, unsi
         hki_run_park(run, granules[i]);
         if (run->parked == 1)
             run_list_add(heap, first_line, size_class);
-        if (run->parked == run->blocks && (books->parked_runs != first_line || run->next != 0)) {
-            remove_run(heap, first_line, size_class);
+        if (end_if_parked(heap, first_line, size_class))
             end_line = 0;
-        }
     }
+}
+
+/* The same for blocks of one word of bits: of one run, that is. */
+static void park_word(hki_heap *heap, size_t word, uint64_t bits, unsigned size_class) {
+    uint32_t first_line = hki_run_at(hki_granule_line(word * 64));
+    hki_run *run = hki_run_record(first_line);
+    unsigned count = hki_count_bits(bits);
+    if (run->parked == 0)
+        run_list_add(heap, first_line, size_class);
+    hki_registry.parked[word] |= bits;
+    run->parked = (uint16_t)(run->parked + count);
+    hki_count_add(&heap->books[size_class].parked, count);
+    end_if_parked(heap, first_line, size_class);
 }
 
 /* ---- stacks ---- */
@@ -413,6 +433,22 @@ hk_status hki_heap_free_remote(uintptr_t granule) {
     return HK_OK;
 }
 
+/* take_back for blocks of one word of bits, which are of one class. */
+static void take_back_word(hki_heap *heap, size_t word, uint64_t freed) {
+    unsigned size_class = hki_granule_class(word * 64);
+    if (size_class == HKI_CLASS_LARGE) {
+        take_back(heap, word * 64 + hki_lowest_bit(freed));
+        return;
+    }
+    uint32_t stacked = hki_heap_stacked(heap, size_class), slots = heap->books[size_class].slots;
+    uintptr_t *blocks = hki_heap_bottom(heap, size_class) + 1;
+    for (; freed != 0 && stacked < slots; freed &= freed - 1)
+        blocks[stacked++] = word * 64 + hki_lowest_bit(freed);
+    set_stacked(heap, size_class, stacked);
+    if (freed != 0)
+        park_word(heap, word, freed, size_class);
+}
+
 static void collect_word(hki_heap *heap, size_t word) {
     _Atomic uint64_t *live_word = &hki_registry.live[word], *remote_word = &hki_registry.remote[word];
     uint64_t live = atomic_load_explicit(live_word, memory_order_relaxed);
@@ -421,8 +457,7 @@ static void collect_word(hki_heap *heap, size_t word) {
         return;
     atomic_store_explicit(live_word, live & ~freed, memory_order_seq_cst); /* first: see was_dead */
     atomic_fetch_and_explicit(remote_word, ~freed, memory_order_seq_cst);
-    for (; freed != 0; freed &= freed - 1)
-        take_back(heap, word * 64 + hki_lowest_bit(freed));
+    take_back_word(heap, word, freed);
 }
 
 static void collect_unit(hki_heap *heap, uint32_t number) {

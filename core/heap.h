@@ -136,14 +136,14 @@ static inline uint32_t hki_heap_stacked(const hki_heap *heap, unsigned size_clas
 unsigned hki_heap_serving_class(hki_heap *heap, unsigned size_class, size_t alignment);
 /* Fills the stack of a class: from remote frees, parked blocks, or a new run. HK_OK: there is a block on it.
  * HK_ERR_LIMIT or HK_ERR_NO_MEMORY: there is none. */
-HKI_SLOW hk_status hki_heap_refill(hki_heap *heap, unsigned size_class);
+HKI_MISS hk_status hki_heap_refill(hki_heap *heap, unsigned size_class);
 /* Frees a live block of this heap in a line where other threads have freed others, if it is one of a size class and
  * there is room on its stack. */
-HKI_SLOW bool hki_heap_free_marked(hki_heap *heap, uintptr_t granule);
+HKI_MISS bool hki_heap_free_marked(hki_heap *heap, uintptr_t granule);
 /* Frees a live block of this heap, whatever its class. */
-HKI_SLOW void hki_heap_free(hki_heap *heap, uintptr_t granule);
+HKI_MISS void hki_heap_free(hki_heap *heap, uintptr_t granule);
 /* Frees a live block of a heap that is not ours. HK_ERR_DOUBLE_FREE if another thread was faster. */
-HKI_SLOW hk_status hki_heap_free_remote(uintptr_t granule);
+HKI_MISS hk_status hki_heap_free_remote(uintptr_t granule);
 
 /* A live block of `count` (1..64) lines at a multiple of `alignment` lines; 0 and *status if there is none. *clean tells whether
  * it reads as zeros. */

@@ -137,8 +137,12 @@ HKI_INLINE uint32_t hki_granule_tag(uintptr_t granule) {
     return atomic_load_explicit(&hki_registry.line_tags[granule >> HKI_GRANULE_TO_LINE], memory_order_relaxed);
 }
 
+HKI_INLINE unsigned hki_tag_class(uint32_t tag) {
+    return tag & ((1U << HKI_TAG_SHIFT) - 1);
+}
+
 HKI_INLINE unsigned hki_granule_class(uintptr_t granule) {
-    return hki_granule_tag(granule) & ((1U << HKI_TAG_SHIFT) - 1);
+    return hki_tag_class(hki_granule_tag(granule));
 }
 
 HKI_INLINE void hki_line_set_tag(size_t line, uint32_t tag) {
