@@ -378,9 +378,10 @@ static bool notify_owner(hki_unit *unit) {
 }
 
 /* Tells the owner that there is something to collect in a line; whoever finds its tag marked already leaves that to the
- * thread that marked it. By now the block may have been collected along with another one, and its unit may have gone
- * back to the pool, or to another heap. As long as remote_lines is not 0 a heap does not give its unit back; so the owner
- * that we read after setting it, if any, has to be told; and a unit without one has nothing to collect. */
+ * thread that marked it, and whoever finds remote_lines set leaves it to the one that set it: the owner sets it back before
+ * it looks for marks. By now the block may have been collected along with another one, and its unit may have gone back to
+ * the pool, or to another heap. As long as remote_lines is not 0 a heap does not give its unit back; so the owner that we
+ * read after setting it, if any, has to be told; and a unit without one has nothing to collect. */
 static void notify(uintptr_t granule) {
     hki_unit *unit = hki_granule_unit(granule);
     uint32_t line = hki_granule_line(granule);
@@ -389,7 +390,8 @@ static void notify(uintptr_t granule) {
         (atomic_fetch_or_explicit(tag, HKI_TAG_REMOTE, memory_order_seq_cst) & HKI_TAG_REMOTE) != 0)
         return;
     uint64_t in_unit = UINT64_C(1) << line % HKI_LINES_PER_UNIT;
-    if (atomic_fetch_or_explicit(&unit->remote_lines, in_unit, memory_order_seq_cst) != 0)
+    if (atomic_load_explicit(&unit->remote_lines, memory_order_seq_cst) != 0 ||
+        atomic_fetch_or_explicit(&unit->remote_lines, in_unit, memory_order_seq_cst) != 0)
         return;
     if (notify_owner(unit))
         return;
@@ -455,19 +457,30 @@ static void collect_word(hki_heap *heap, size_t word) {
     uint64_t freed = atomic_load_explicit(remote_word, memory_order_seq_cst) & live;
     if (freed == 0)
         return;
-    atomic_store_explicit(live_word, live & ~freed, memory_order_seq_cst); /* first: see was_dead */
+    atomic_store_explicit(live_word, live & ~freed, memory_order_release); /* first: see was_dead */
     atomic_fetch_and_explicit(remote_word, ~freed, memory_order_seq_cst);
     take_back_word(heap, word, freed);
 }
 
+/* The marks are taken away before the words of bits are read: whoever finds one knows that its bit will be seen. A mark that
+ * is set at that moment may be lost, but not its bit, which was set before. */
+static uint64_t take_marks(uint32_t number) {
+    uint64_t marked = hki_unit_marked_lines(number);
+    for (uint64_t lines = marked; lines != 0; lines &= lines - 1) {
+        size_t line = (size_t)number * HKI_LINES_PER_UNIT + hki_lowest_bit(lines);
+        uint32_t tag = atomic_load_explicit(&hki_registry.line_tags[line], memory_order_relaxed);
+        hki_line_set_tag(line, tag & ~HKI_TAG_REMOTE);
+    }
+    hki_fence(); /* pairs with the seq_cst accesses in hki_heap_free_remote and notify */
+    return marked;
+}
+
 static void collect_unit(hki_heap *heap, uint32_t number) {
     hki_unit *unit = hki_unit_at(number);
-    uint64_t lines = atomic_exchange_explicit(&unit->remote_lines, 0, memory_order_seq_cst);
+    atomic_exchange_explicit(&unit->remote_lines, 0, memory_order_seq_cst);
     atomic_fetch_add_explicit(&unit->collections, 1, memory_order_seq_cst);
-    for (; lines != 0; lines &= lines - 1) {
+    for (uint64_t lines = take_marks(number); lines != 0; lines &= lines - 1) {
         size_t line = (size_t)number * HKI_LINES_PER_UNIT + hki_lowest_bit(lines);
-        /* before the words are read: whoever finds the mark knows that his bit will be seen */
-        atomic_fetch_and_explicit(&hki_registry.line_tags[line], ~HKI_TAG_REMOTE, memory_order_seq_cst);
         for (unsigned i = 0; i < HKI_WORDS_PER_LINE; i++)
             collect_word(heap, line * HKI_WORDS_PER_LINE + i);
     }

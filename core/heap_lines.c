@@ -105,9 +105,8 @@ static unsigned clear_unit(hki_unit *unit) {
     uint32_t number = hki_unit_number(unit);
     for (uint64_t runs = atomic_load_explicit(&unit->run_starts, memory_order_relaxed); runs != 0; runs &= runs - 1)
         clear_run(number * HKI_LINES_PER_UNIT + hki_lowest_bit(runs));
-    uint64_t remote = atomic_load_explicit(&unit->remote_lines, memory_order_relaxed);
-    if (remote != 0) {
-        clear_remote(number, remote);
+    if (atomic_load_explicit(&unit->remote_lines, memory_order_relaxed) != 0) {
+        clear_remote(number, hki_unit_marked_lines(number));
         atomic_store_explicit(&unit->remote_lines, 0, memory_order_relaxed);
     }
     atomic_store_explicit(&unit->run_starts, 0, memory_order_relaxed);

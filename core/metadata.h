@@ -40,7 +40,7 @@ typedef struct hki_unit {
     _Atomic uintptr_t owner; /* RUNS: the heap. LARGE, HUGE: the arena, + HKI_OWNER_IS_ARENA. Else 0. */
     _Atomic uint64_t free_lines;
     _Atomic uint64_t run_starts;
-    _Atomic uint64_t remote_lines; /* lines with remote bits that the owner has not collected; 0: not on its list */
+    _Atomic uint64_t remote_lines; /* the first line with remote bits since the owner collected; 0: not on its list */
     uint64_t clean_lines;          /* RUNS: lines that read as zeros: free, or with parked blocks only */
     uint32_t pending_next;         /* in the owner's list of units with remote frees */
     uint32_t next, previous;       /* in the owner's list of units, or of large and huge blocks */

@@ -131,7 +131,8 @@ HKI_INLINE hki_unit *hki_granule_unit(uintptr_t granule) {
  * have been freed by another thread: only then the owner has to look at the remote bits. Tags of lines without live
  * blocks mean nothing. */
 enum { HKI_TAG_SHIFT = 8 };
-#define HKI_TAG_REMOTE (UINT32_C(1) << 31)
+enum { HKI_TAG_REMOTE_BIT = 31 };
+#define HKI_TAG_REMOTE (UINT32_C(1) << HKI_TAG_REMOTE_BIT)
 
 HKI_INLINE uint32_t hki_granule_tag(uintptr_t granule) {
     return atomic_load_explicit(&hki_registry.line_tags[granule >> HKI_GRANULE_TO_LINE], memory_order_relaxed);
@@ -143,6 +144,15 @@ HKI_INLINE unsigned hki_tag_class(uint32_t tag) {
 
 HKI_INLINE unsigned hki_granule_class(uintptr_t granule) {
     return hki_tag_class(hki_granule_tag(granule));
+}
+
+/* The lines of a unit, a mask, that are marked: another thread has freed blocks there. */
+HKI_INLINE uint64_t hki_unit_marked_lines(uint32_t unit) {
+    const _Atomic uint32_t *tags = &hki_registry.line_tags[(size_t)unit * HKI_LINES_PER_UNIT];
+    uint64_t marked = 0;
+    for (unsigned i = 0; i < HKI_LINES_PER_UNIT; i++)
+        marked |= (uint64_t)(atomic_load_explicit(&tags[i], memory_order_seq_cst) >> HKI_TAG_REMOTE_BIT) << i;
+    return marked;
 }
 
 HKI_INLINE void hki_line_set_tag(size_t line, uint32_t tag) {

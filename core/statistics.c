@@ -25,7 +25,8 @@ static void count_word(size_t word, remote_frees *frees) {
 }
 
 static void count_unit(uint32_t number, remote_frees *frees) {
-    uint64_t lines = atomic_load_explicit(&hki_registry.units[number].remote_lines, memory_order_relaxed);
+    bool any = atomic_load_explicit(&hki_registry.units[number].remote_lines, memory_order_relaxed) != 0;
+    uint64_t lines = any ? hki_unit_marked_lines(number) : 0;
     for (; lines != 0; lines &= lines - 1) {
         size_t line = (size_t)number * HKI_LINES_PER_UNIT + hki_lowest_bit(lines);
         for (unsigned i = 0; i < HKI_WORDS_PER_LINE; i++)
