@@ -9,6 +9,7 @@
 
 enum {
     BORROWED_MIN = 8,    /* and more of small blocks, until they would fill a line */
+    REFILLS_PER_COLLECTION = 16,
     BLOCKS_PER_SLOT = 8, /* of a stack before it grows */
 };
 
@@ -164,10 +165,11 @@ static bool can_grow(const hki_heap *heap, unsigned size_class) {
     return heap->books[size_class].slots < hki_classes[size_class].stack_slots;
 }
 
-/* A class that only allocates gets a longer stack when it has many more blocks than slots. */
+/* A class that only allocates gets a longer stack when it has more blocks than slots; many more, in a heap of one unit. */
 static bool should_grow(const hki_heap *heap, unsigned size_class) {
     const hki_class_books *books = &heap->books[size_class];
-    return can_grow(heap, size_class) && books->blocks >= books->slots * (uint32_t)BLOCKS_PER_SLOT;
+    uint32_t per_slot = heap->units > 1 ? 1 : BLOCKS_PER_SLOT;
+    return can_grow(heap, size_class) && books->blocks >= books->slots * per_slot;
 }
 
 /* Parks the `n` oldest blocks of a stack. */
@@ -225,9 +227,17 @@ static void end_if_idle(hki_heap *heap, unsigned size_class) {
     remove_parked_runs(heap, size_class);
 }
 
+/* What others have freed waits until the class has no blocks left, or for some refills of whatever class: a collection looks
+ * at whole units, so it should find many blocks there. */
+static bool should_collect(hki_heap *heap, const hki_class_books *books) {
+    if (atomic_load_explicit(&heap->pending, memory_order_relaxed) == 0)
+        return false;
+    return books->parked_runs == 0 || ++heap->refills_pending >= REFILLS_PER_COLLECTION;
+}
+
 hk_status hki_heap_refill(hki_heap *heap, unsigned size_class) {
     hki_class_books *books = &heap->books[size_class];
-    if (atomic_load_explicit(&heap->pending, memory_order_relaxed) != 0)
+    if (should_collect(heap, books))
         hki_heap_collect(heap);
     if (HKI_UNLIKELY(atomic_load_explicit(&heap->trim_wanted, memory_order_relaxed)))
         hki_heap_trim(heap);
@@ -285,6 +295,26 @@ static void take_back(hki_heap *heap, uintptr_t granule) {
     }
 }
 
+static bool has_remote_bits(uint32_t line) {
+    const _Atomic uint64_t *words = &hki_registry.remote[(size_t)line * HKI_WORDS_PER_LINE];
+    uint64_t any = 0;
+    for (unsigned i = 0; i < HKI_WORDS_PER_LINE; i++)
+        any |= atomic_load_explicit(&words[i], memory_order_seq_cst);
+    return any != 0;
+}
+
+/* Lets the fast path free in a line again, if nothing there waits to be collected. Who finds the mark before it goes has set
+ * his bit before that, so we see it behind the fence, and set the mark again. */
+static void unmark(uint32_t line) {
+    _Atomic uint32_t *tag = &hki_registry.line_tags[line];
+    if (has_remote_bits(line))
+        return;
+    hki_line_set_tag(line, atomic_load_explicit(tag, memory_order_relaxed) & ~HKI_TAG_REMOTE);
+    hki_fence(); /* pairs with the seq_cst accesses in hki_heap_free_remote and notify */
+    if (has_remote_bits(line))
+        atomic_fetch_or_explicit(tag, HKI_TAG_REMOTE, memory_order_seq_cst);
+}
+
 bool hki_heap_free_marked(hki_heap *heap, uintptr_t granule) {
     if (!hki_granule_exists(granule))
         return false;
@@ -294,7 +324,10 @@ bool hki_heap_free_marked(hki_heap *heap, uintptr_t granule) {
     uint64_t remote = atomic_load_explicit(hki_remote_word(granule), memory_order_seq_cst);
     if ((found.live & ~remote & hki_granule_mask(granule)) == 0 || found.size_class >= HKI_CLASS_LARGE)
         return false;
-    return hki_heap_push(heap, granule, found);
+    if (!hki_heap_push(heap, granule, found))
+        return false;
+    unmark(hki_granule_line(granule));
+    return true;
 }
 
 /* Half of the stack goes back to the runs. */
@@ -377,18 +410,18 @@ static bool notify_owner(hki_unit *unit) {
     return true;
 }
 
-/* Tells the owner that there is something to collect in a line; whoever finds its tag marked already leaves that to the
- * thread that marked it, and whoever finds remote_lines set leaves it to the one that set it: the owner sets it back before
- * it looks for marks. By now the block may have been collected along with another one, and its unit may have gone back to
- * the pool, or to another heap. As long as remote_lines is not 0 a heap does not give its unit back; so the owner that we
- * read after setting it, if any, has to be told; and a unit without one has nothing to collect. */
+/* Marks the line, for the owner's own frees there and for its collection, and tells the owner that there is something to
+ * collect in the unit. Marks stay, so that a line where others free again and again is not written to. Whoever finds
+ * remote_lines set leaves the rest to the one that set it: the owner sets it back before it looks. By now the block may
+ * have been collected along with another one, and its unit may have gone back to the pool, or to another heap. As long as
+ * remote_lines is not 0 a heap does not give its unit back; so the owner that we read after setting it, if any, has to be
+ * told; and a unit without one has nothing to collect. */
 static void notify(uintptr_t granule) {
     hki_unit *unit = hki_granule_unit(granule);
     uint32_t line = hki_granule_line(granule);
     _Atomic uint32_t *tag = &hki_registry.line_tags[line];
-    if ((atomic_load_explicit(tag, memory_order_seq_cst) & HKI_TAG_REMOTE) != 0 ||
-        (atomic_fetch_or_explicit(tag, HKI_TAG_REMOTE, memory_order_seq_cst) & HKI_TAG_REMOTE) != 0)
-        return;
+    if ((atomic_load_explicit(tag, memory_order_seq_cst) & HKI_TAG_REMOTE) == 0)
+        atomic_fetch_or_explicit(tag, HKI_TAG_REMOTE, memory_order_seq_cst);
     uint64_t in_unit = UINT64_C(1) << line % HKI_LINES_PER_UNIT;
     if (atomic_load_explicit(&unit->remote_lines, memory_order_seq_cst) != 0 ||
         atomic_fetch_or_explicit(&unit->remote_lines, in_unit, memory_order_seq_cst) != 0)
@@ -462,24 +495,11 @@ static void collect_word(hki_heap *heap, size_t word) {
     take_back_word(heap, word, freed);
 }
 
-/* The marks are taken away before the words of bits are read: whoever finds one knows that its bit will be seen. A mark that
- * is set at that moment may be lost, but not its bit, which was set before. */
-static uint64_t take_marks(uint32_t number) {
-    uint64_t marked = hki_unit_marked_lines(number);
-    for (uint64_t lines = marked; lines != 0; lines &= lines - 1) {
-        size_t line = (size_t)number * HKI_LINES_PER_UNIT + hki_lowest_bit(lines);
-        uint32_t tag = atomic_load_explicit(&hki_registry.line_tags[line], memory_order_relaxed);
-        hki_line_set_tag(line, tag & ~HKI_TAG_REMOTE);
-    }
-    hki_fence(); /* pairs with the seq_cst accesses in hki_heap_free_remote and notify */
-    return marked;
-}
-
 static void collect_unit(hki_heap *heap, uint32_t number) {
     hki_unit *unit = hki_unit_at(number);
     atomic_exchange_explicit(&unit->remote_lines, 0, memory_order_seq_cst);
     atomic_fetch_add_explicit(&unit->collections, 1, memory_order_seq_cst);
-    for (uint64_t lines = take_marks(number); lines != 0; lines &= lines - 1) {
+    for (uint64_t lines = hki_unit_marked_lines(number); lines != 0; lines &= lines - 1) {
         size_t line = (size_t)number * HKI_LINES_PER_UNIT + hki_lowest_bit(lines);
         for (unsigned i = 0; i < HKI_WORDS_PER_LINE; i++)
             collect_word(heap, line * HKI_WORDS_PER_LINE + i);
@@ -490,6 +510,7 @@ static void collect_unit(hki_heap *heap, uint32_t number) {
 }
 
 void hki_heap_collect(hki_heap *heap) {
+    heap->refills_pending = 0;
     uint32_t number = atomic_exchange_explicit(&heap->pending, 0, memory_order_acquire);
     while (number != 0) {
         uint32_t next = hki_unit_at(number)->pending_next; /* before others may push the unit again */

@@ -48,6 +48,7 @@ typedef struct hki_heap {
     uintptr_t *storage_begin;         /* room for stacks; */
     uintptr_t *storage, *storage_end; /* what is left of it */
     uintptr_t *storage_used;          /* how far it was ever used since hki_heap_init or the last purge */
+    uint32_t refills_pending;         /* since the last collection, while there was something to collect */
     uint64_t classes_used[2];         /* a bit for each class that has a stack */
     uint8_t borrowed[HKI_CLASSES];    /* how many requests of a class other classes have served */
     _Atomic bool trim_wanted;         /* by another thread: the owner trims at its next refill */

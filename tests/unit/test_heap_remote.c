@@ -24,7 +24,7 @@ Test(heap_remote, block_is_marked_then_collected, .init = start_heaps) {
                  UINT64_C(1) << hki_granule_line(granule) % HKI_LINES_PER_UNIT);
     uint32_t before = hki_heap_stacked(heap, HKI_CLASS_64);
     hki_heap_collect(heap);
-    cr_assert(!is_live(granule) && !is_remote(granule) && !is_marked(granule));
+    cr_assert(!is_live(granule) && !is_remote(granule));
     cr_assert_eq(atomic_load(&hki_granule_unit(granule)->remote_lines), 0);
     cr_assert_eq(pending_units(), 0);
     cr_assert_eq(hki_heap_stacked(heap, HKI_CLASS_64), before + 1);
@@ -59,7 +59,7 @@ Test(heap_remote, unit_is_told_of_once, .init = start_heaps) {
     }
     hki_heap_collect(heap);
     for (int i = 0; i < 200; i++)
-        cr_assert(!is_live(granules[i]) && !is_marked(granules[i]));
+        cr_assert(!is_live(granules[i]) && !is_remote(granules[i]));
     hki_heap_reclaim(heap);
     assert_nothing_left();
 }
@@ -127,6 +127,19 @@ Test(heap_remote, owner_frees_in_a_marked_line, .init = start_heaps) {
     hki_heap_collect(heap);
     hki_heap_reclaim(heap);
     assert_nothing_left();
+}
+
+Test(heap_remote, mark_goes_with_the_owners_first_free_after_the_collection, .init = start_heaps) {
+    hki_found found;
+    uintptr_t theirs = alloc(HKI_CLASS_64), first = alloc(HKI_CLASS_64), second = alloc(HKI_CLASS_64);
+    cr_assert_eq(hki_heap_free_remote(theirs), HK_OK);
+    cr_assert(hki_heap_free_marked(heap, first));
+    cr_assert(is_marked(second)); /* their block waits */
+    hki_heap_collect(heap);
+    cr_assert(is_marked(second) && !hki_heap_find(heap, second, &found));
+    uintptr_t third = alloc(HKI_CLASS_64);
+    cr_assert(hki_heap_free_marked(heap, third));
+    cr_assert(!is_marked(second) && hki_heap_find(heap, second, &found));
 }
 
 Test(heap_remote, full_stack_and_whole_lines_take_the_slow_way, .init = start_heaps) {
