@@ -1,6 +1,7 @@
 /* allocators: see allocators.h. */
 #include "allocators.h"
 
+#include "hakmem.h"
 #include "support.h"
 
 #include <dlfcn.h>
@@ -23,6 +24,8 @@ typedef struct source {
     void (*version)(void *handle, char *text, size_t size);
     const char *give_back_name;
     void (*give_back)(void);
+    void (*start)(void *handle, allocator *opened); /* makes ready what has no malloc of its own; NULL: nothing to do */
+    int is_not_default;
 } source;
 
 /* The function of that name in the allocator that is open. */
@@ -105,15 +108,74 @@ static void tcmalloc_give_back(void) {
     give_back_function();
 }
 
+static void scudo_give_back(void) {
+    enum { M_PURGE_OF_SCUDO = -101 };
+    ((int (*)(int, int))give_back_function)(M_PURGE_OF_SCUDO, 0);
+}
+
+static void unknown_version(void *handle, char *text, size_t size) {
+    (void)handle;
+    snprintf(text, size, "14 (no function tells it)");
+}
+
+/* ---- a hardened arena, for any thread, in the place of malloc ---- */
+
+static struct {
+    hk_arena *arena;
+    void *(*allocate)(hk_arena *arena, size_t size);
+    void *(*allocate_zeroed)(hk_arena *arena, size_t count, size_t size);
+    void *(*reallocate)(hk_arena *arena, void *block, size_t size);
+    hk_status (*release)(hk_arena *arena, void *block);
+} hardened;
+
+static void *hardened_allocate(size_t size) {
+    return hardened.allocate(hardened.arena, size);
+}
+
+static void *hardened_allocate_zeroed(size_t count, size_t size) {
+    return hardened.allocate_zeroed(hardened.arena, count, size);
+}
+
+static void *hardened_reallocate(void *block, size_t size) {
+    return hardened.reallocate(hardened.arena, block, size);
+}
+
+static void hardened_release(void *block) {
+    hardened.release(hardened.arena, block);
+}
+
+static void start_hardened(void *handle, allocator *opened) {
+    hk_status (*create)(const hk_arena_config *, hk_arena **) =
+        (hk_status(*)(const hk_arena_config *, hk_arena **))find(handle, "hk_arena_create");
+    hk_arena_config config = HK_ARENA_CONFIG_INIT;
+    config.flags = HK_ARENA_HARDENED;
+    config.name = "hardened";
+    if (create == NULL || create(&config, &hardened.arena) != HK_OK)
+        die(EXIT_USAGE, "this hakmem has no hardened arenas");
+    hardened.allocate = (void *(*)(hk_arena *, size_t))(any_function)opened->allocate;
+    hardened.allocate_zeroed = (void *(*)(hk_arena *, size_t, size_t))(any_function)opened->allocate_zeroed;
+    hardened.reallocate = (void *(*)(hk_arena *, void *, size_t))(any_function)opened->reallocate;
+    hardened.release = (hk_status(*)(hk_arena *, void *))(any_function)opened->release;
+    opened->allocate = hardened_allocate;
+    opened->allocate_zeroed = hardened_allocate_zeroed;
+    opened->reallocate = hardened_reallocate;
+    opened->release = hardened_release;
+}
+
+#define HAKMEM_LIBRARIES                                                                                               \
+    { "@/../lib/libhakmem.so", "@/../lib/libhakmem.so.0", "libhakmem.so.0", NULL }
+
 static const source sources[ALLOCATORS] = {
     [ALLOCATOR_HAKMEM] = {"hakmem",
                           "this project, every free checked",
-                          {"@/../lib/libhakmem.so", "@/../lib/libhakmem.so.0", "libhakmem.so.0", NULL},
+                          HAKMEM_LIBRARIES,
                           "build it first, or name the file with --library",
                           {"hk_malloc", "hk_calloc", "hk_realloc", "hk_free"},
                           hakmem_version,
                           "hk_purge",
-                          hakmem_give_back},
+                          hakmem_give_back,
+                          NULL,
+                          0},
     [ALLOCATOR_SYSTEM] = {"system",
                           "malloc of the C library",
                           {NULL, NULL, NULL, NULL},
@@ -121,7 +183,9 @@ static const source sources[ALLOCATORS] = {
                           {"malloc", "calloc", "realloc", "free"},
                           system_version,
                           "malloc_trim",
-                          system_give_back},
+                          system_give_back,
+                          NULL,
+                          0},
     [ALLOCATOR_MIMALLOC] = {"mimalloc",
                             "Microsoft's mimalloc",
                             {"libmimalloc.so.2", NULL, NULL, NULL},
@@ -129,7 +193,9 @@ static const source sources[ALLOCATORS] = {
                             {"mi_malloc", "mi_calloc", "mi_realloc", "mi_free"},
                             mimalloc_version,
                             "mi_collect",
-                            mimalloc_give_back},
+                            mimalloc_give_back,
+                            NULL,
+                            0},
     [ALLOCATOR_JEMALLOC] = {"jemalloc",
                             "jemalloc",
                             {"libjemalloc.so.2", NULL, NULL, NULL},
@@ -137,7 +203,9 @@ static const source sources[ALLOCATORS] = {
                             {"malloc", "calloc", "realloc", "free"},
                             jemalloc_version,
                             "mallctl",
-                            jemalloc_give_back},
+                            jemalloc_give_back,
+                            NULL,
+                            0},
     [ALLOCATOR_TCMALLOC] = {"tcmalloc",
                             "tcmalloc of gperftools",
                             {"libtcmalloc_minimal.so.4", NULL, NULL, NULL},
@@ -145,7 +213,30 @@ static const source sources[ALLOCATORS] = {
                             {"tc_malloc", "tc_calloc", "tc_realloc", "tc_free"},
                             tcmalloc_version,
                             "MallocExtension_ReleaseFreeMemory",
-                            tcmalloc_give_back},
+                            tcmalloc_give_back,
+                            NULL,
+                            0},
+    [ALLOCATOR_HARDENED] = {"hakmem-hardened",
+                            "a hardened arena of hakmem's: canaries, zeroing, random reuse",
+                            HAKMEM_LIBRARIES,
+                            "build it first, or name the file with --library",
+                            {"hk_arena_alloc", "hk_arena_calloc", "hk_arena_realloc", "hk_arena_free"},
+                            hakmem_version,
+                            "hk_purge",
+                            hakmem_give_back,
+                            start_hardened,
+                            1},
+    [ALLOCATOR_SCUDO] = {"scudo",
+                         "LLVM's hardened allocator, scudo standalone",
+                         {"/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.scudo_standalone-x86_64.so",
+                          "libclang_rt.scudo_standalone-x86_64.so", NULL, NULL},
+                         "apt install libclang-rt-14-dev",
+                         {"malloc", "calloc", "realloc", "free"},
+                         unknown_version,
+                         "mallopt",
+                         scudo_give_back,
+                         NULL,
+                         1},
 };
 
 const char *allocator_name(size_t index) {
@@ -154,6 +245,10 @@ const char *allocator_name(size_t index) {
 
 const char *allocator_description(size_t index) {
     return sources[index].description;
+}
+
+int allocator_is_default(size_t index) {
+    return !sources[index].is_not_default;
 }
 
 size_t allocator_index(const char *name) {
@@ -246,6 +341,8 @@ void allocator_open(size_t index, const char *library, char **argv, allocator *o
     opened->path[0] = '\0';
     if (dladdr((void *)functions[0], &info) != 0 && info.dli_fname != NULL)
         snprintf(opened->path, sizeof opened->path, "%s", info.dli_fname);
+    if (from->start != NULL)
+        from->start(handle, opened);
 }
 
 void *allocator_open_companion(const allocator *opened, const char *file_name) {

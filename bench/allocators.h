@@ -17,11 +17,23 @@ typedef struct allocator {
 } allocator;
 
 /* The rows of the table, in its order. */
-enum { ALLOCATOR_HAKMEM, ALLOCATOR_SYSTEM, ALLOCATOR_MIMALLOC, ALLOCATOR_JEMALLOC, ALLOCATOR_TCMALLOC, ALLOCATORS };
+enum {
+    ALLOCATOR_HAKMEM,
+    ALLOCATOR_SYSTEM,
+    ALLOCATOR_MIMALLOC,
+    ALLOCATOR_JEMALLOC,
+    ALLOCATOR_TCMALLOC,
+    ALLOCATOR_HARDENED,
+    ALLOCATOR_SCUDO,
+    ALLOCATORS
+};
 
 const char *allocator_name(size_t index);
 /* What the allocator is, for people. */
 const char *allocator_description(size_t index);
+/* Whether `compare` takes it without being told to, and holds hakmem against it. The others check their blocks, and are
+ * compared with each other. */
+int allocator_is_default(size_t index);
 /* The index of a name; ends the process with a message when there is none. */
 size_t allocator_index(const char *name);
 

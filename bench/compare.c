@@ -33,9 +33,13 @@ static void run_row(const comparison *c, const row *which, size_t allocator, chi
         count = add_argument(arguments, count, which->quick_option, which->quick_value);
     else if (which->operations != NULL)
         count = add_argument(arguments, count, "--operations", which->operations);
-    if (allocator == ALLOCATOR_HAKMEM && c->options->library != NULL)
+    if ((allocator == ALLOCATOR_HAKMEM || allocator == ALLOCATOR_HARDENED) && c->options->library != NULL)
         add_argument(arguments, count, "--library", c->options->library);
     run_child(arguments, result);
+}
+
+static int is_wanted(size_t allocator, const char *names) {
+    return names == NULL ? allocator_is_default(allocator) : matches_list(allocator_name(allocator), names);
 }
 
 /* Finds out by a first run which allocators are here. One that is not is skipped with a word. */
@@ -43,7 +47,7 @@ static void probe(comparison *c) {
     unsigned found = 0;
     for (size_t a = 0; a < ALLOCATORS; a++) {
         child_result result;
-        if (!matches_list(allocator_name(a), c->options->allocators))
+        if (!is_wanted(a, c->options->allocators))
             continue;
         run_row(c, row_named(&compare_rows, "start"), a, &result);
         c->present[a] = result.exit_status == 0;

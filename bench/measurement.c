@@ -55,7 +55,7 @@ double ratio_to(const comparison *c, size_t row_index, size_t allocator, statist
 double ratio_to_best_rival(const comparison *c, size_t row_index, statistic which) {
     double best = NAN;
     for (size_t a = 0; a < ALLOCATORS; a++)
-        if (a != ALLOCATOR_HAKMEM)
+        if (a != ALLOCATOR_HAKMEM && allocator_is_default(a))
             best = fmax(best, rate_of(c, row_index, a, which));
     return rate_of(c, row_index, ALLOCATOR_HAKMEM, which) / best;
 }

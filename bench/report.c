@@ -24,14 +24,14 @@ static void print_cell(const comparison *c, size_t r, size_t a) {
     char middle_ratio[32];
     const measurement *m = &c->cell[r][a];
     if (m->count == 0) {
-        printf("  %-10s failed\n", allocator_name(a));
+        printf("  %-15s failed\n", allocator_name(a));
         return;
     }
     if (strcmp(c->row[r]->workload, "start") == 0) { /* one call: its speed says nothing */
-        printf("  %-10s %36.2f\n", allocator_name(a), peak_of(c, r, a) / 1048576);
+        printf("  %-15s %36.2f\n", allocator_name(a), peak_of(c, r, a) / 1048576);
         return;
     }
-    printf("  %-10s %12s %12s %10.2f", allocator_name(a), rate_text(rate_of(c, r, a, BEST), best),
+    printf("  %-15s %12s %12s %10.2f", allocator_name(a), rate_text(rate_of(c, r, a, BEST), best),
            rate_text(rate_of(c, r, a, MEDIAN), middle), peak_of(c, r, a) / 1048576);
     if (a != ALLOCATOR_HAKMEM && c->present[ALLOCATOR_HAKMEM])
         printf("   %7s %7s", ratio_text(ratio_to(c, r, a, BEST), ratio),
@@ -40,7 +40,7 @@ static void print_cell(const comparison *c, size_t r, size_t a) {
 }
 
 void print_report_text(const comparison *c) {
-    printf("%-12s %12s %12s %10s   %15s\n", "", "best", "median", "peak MiB", "hakmem / this");
+    printf("%-17s %12s %12s %10s   %15s\n", "", "best", "median", "peak MiB", "hakmem / this");
     for (size_t r = 0; r < c->rows; r++) {
         printf("%s\n", c->row[r]->name);
         for (size_t a = 0; a < ALLOCATORS; a++)

@@ -48,6 +48,17 @@ static target *add_lua(target *t, const comparison *c, const char *row_name, con
     return add(t, memory, "<=", 0.95, peak_ratio(c, index, ALLOCATOR_SYSTEM), NAN);
 }
 
+/* Only where both were asked for. */
+static target *add_hardened(target *t, const comparison *c) {
+    size_t row_index = measured_row(c, "mixed:512");
+    double ratio[2];
+    for (statistic which = BEST; which <= MEDIAN; which++)
+        ratio[which] = rate_of(c, row_index, ALLOCATOR_HARDENED, which) / rate_of(c, row_index, ALLOCATOR_SCUDO, which);
+    if (isnan(ratio[BEST]))
+        return t;
+    return add(t, "hardened mixed 512: to scudo", ">=", 1.50, ratio[BEST], ratio[MEDIAN]);
+}
+
 size_t compute_targets(const comparison *c, target targets[TARGETS_MAX]) {
     target *t = targets;
     t = add_single_thread(t, c);
@@ -57,6 +68,7 @@ size_t compute_targets(const comparison *c, target targets[TARGETS_MAX]) {
                 "Lua binary_trees: peak memory to the system's malloc");
     t = add_lua(t, c, "lua:strings", "Lua strings: time to the system's malloc",
                 "Lua strings: peak memory to the system's malloc");
+    t = add_hardened(t, c);
     return (size_t)(t - targets);
 }
 

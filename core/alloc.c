@@ -1,5 +1,5 @@
 /* alloc: see alloc.h. */
-#include "alloc.h"
+#include "alloc_hardened.h"
 
 #include "lock.h"
 #include "options.h"
@@ -58,6 +58,14 @@ __attribute__((constructor)) static void start_early(void) {
 
 /* ---- misuse ---- */
 
+size_t hki_usable_size(const hki_block *block) {
+    const hki_arena *arena = hki_arena_of_owner(block->owner);
+    if (block->granule == 0 || arena == NULL || !arena->hardened)
+        return block->size;
+    return block->state == HK_BLOCK_LIVE ? hki_canary_usable(hki_granule_address(block->granule), block->size)
+                                         : block->size - HKI_SLACK_MIN;
+}
+
 hk_status hki_misuse(hki_target target, const hki_block *block, hk_status status) {
     const hki_arena *arena = hki_arena_of_owner(block->owner);
     hk_error_info info = {
@@ -65,7 +73,7 @@ hk_status hki_misuse(hki_target target, const hki_block *block, hk_status status
         .status = status,
         .function = target.function,
         .pointer = target.pointer,
-        .block_size = block->size,
+        .block_size = hki_usable_size(block),
         .given_size = status == HK_ERR_SIZE_MISMATCH ? target.size : 0,
         .arena_name = arena != NULL ? arena->name : NULL,
     };
@@ -85,6 +93,8 @@ hk_status hki_bad_arena(const char *function, const hk_arena *handle) {
 /* ---- allocate ---- */
 
 static hk_status alloc_small(hki_heap *heap, unsigned size_class, uintptr_t *granule) {
+    if (heap->delays != NULL)
+        return hki_hardened_take(heap, size_class, granule);
     *granule = hki_heap_pop(heap, size_class);
     if (*granule != 0)
         return HK_OK;
@@ -96,7 +106,7 @@ static hk_status alloc_small(hki_heap *heap, unsigned size_class, uintptr_t *gra
 
 /* Arenas of alignment 16 have classes as hk_good_size tells them; of the others, interpreters' private ones may differ. */
 static bool may_borrow(const hki_arena *arena) {
-    return arena->one_thread && arena->min_alignment == 8;
+    return arena->one_thread && arena->min_alignment == 8 && !arena->hardened;
 }
 
 /* A block of an alignment beyond the arena's, or of a borrowed class, is not in the class of its size. */
@@ -166,6 +176,16 @@ static hk_status alloc_or_reclaim(hki_arena *arena, hki_heap *heap, hki_request 
     return status;
 }
 
+/* With a canary, in a hardened arena. */
+static hk_status alloc_block(hki_arena *arena, hki_heap *heap, hki_request request, uintptr_t *granule, bool *clean) {
+    if (!arena->hardened)
+        return alloc_or_reclaim(arena, heap, request, granule, clean);
+    size_t asked = request.size;
+    request.size += HKI_SLACK_MIN;
+    hk_status status = alloc_or_reclaim(arena, heap, request, granule, clean);
+    return status == HK_OK ? hki_hardened_finish(*granule, asked, clean) : status;
+}
+
 /* Where the caller is inside of the arena already. */
 static void *allocate(hki_arena *arena, hki_request request) {
     if (request.size > HKI_BLOCK_MAX || !hki_is_power_of_two(request.alignment) ||
@@ -182,9 +202,11 @@ static void *allocate(hki_arena *arena, hki_request request) {
     }
     uintptr_t granule = 0;
     bool clean = false;
-    hk_status status = alloc_or_reclaim(arena, heap, request, &granule, &clean);
+    hk_status status = alloc_block(arena, heap, request, &granule, &clean);
     hki_thread_leave(arena, heap);
-    if (status != HK_OK) {
+    if (status == HK_ERR_WRITE_AFTER_FREE) {
+        hki_written_after_free(request.function, hki_granule_address(granule));
+    } else if (status != HK_OK) {
         hki_fail(status);
         return NULL;
     }
@@ -230,21 +252,22 @@ static bool is_retired(const hki_block *block) {
     return owner != NULL && hki_arena_is_retired(owner);
 }
 
-/* HK_OK if the target is a live block of the arena and has the given size, if any. Else which misuse it would be; that is
- * reported when the arena has been left, as the handler may come in again, or never return. */
+/* HK_OK if the target is a live block of the arena and has the given size, if any; a hardened arena's is to be verified by
+ * its canary yet. Else which misuse it would be; that is reported when the arena has been left, as the handler may come in
+ * again, or never return. */
 static hk_status find_target(const hki_arena *arena, hki_target target, hki_block *block) {
     *block = hki_block_find(target.pointer);
     hk_status status = block->status;
     if (status == HK_OK && !may_free(arena, block))
         status = HK_ERR_WRONG_ARENA;
-    if (status == HK_OK && !is_size(block, target))
+    if (status == HK_OK && !hki_arena_of_owner(block->owner)->hardened && !is_size(block, target))
         status = HK_ERR_SIZE_MISMATCH;
     return status;
 }
 
-static hk_status free_block(hki_arena *arena, const hki_block *block) {
+static hk_status free_block(hki_arena *arena, const hki_block *block, size_t size) {
     if (is_retired(block))
-        return hki_arena_free_retired(hki_arena_of_owner(block->owner), hki_granule_address(block->granule));
+        return hki_arena_free_retired(hki_arena_of_owner(block->owner), hki_granule_address(block->granule), size);
     if ((block->owner & HKI_OWNER_IS_ARENA) != 0) {
         size_t lines = hki_large_give(&arena->large, block->granule);
         hki_quota_give(&arena->quota, lines);
@@ -280,13 +303,16 @@ static hk_status free_target(hki_arena *arena, hki_target target, hki_block *blo
             return HK_OK;
     }
     hk_status status = find_target(arena, target, block);
-    return status == HK_OK ? free_block(arena, block) : status;
+    return status == HK_OK ? free_block(arena, block, hki_size_known(target)) : status;
 }
 
 hk_status hki_free(hki_arena *arena, hki_target target) {
     hki_block block;
     if (target.pointer == NULL)
         return HK_OK;
+    if (arena->hardened)
+        return target.sized ? hki_hardened_free_sized(arena, target)
+                            : hki_hardened_free(arena, target.pointer, target.function);
     if (!hki_rewind_enter(arena))
         return hki_fail(HK_ERR_BUSY);
     hk_status status = free_target(arena, target, &block);
@@ -319,7 +345,7 @@ static uintptr_t resize_large(hki_arena *arena, const hki_block *block, size_t l
 }
 
 /* A size of the same kind of block: it may be had without copying. 0 if not. */
-static uintptr_t resize_in_place(hki_arena *arena, const hki_block *block, size_t size) {
+uintptr_t hki_resize_in_place(hki_arena *arena, const hki_block *block, size_t size) {
     if (is_retired(block))
         return size <= block->size && size > block->size / 2 ? block->granule : 0;
     if (size <= HKI_SMALL_MAX) {
@@ -339,7 +365,7 @@ static uintptr_t resize_in_place(hki_arena *arena, const hki_block *block, size_
 
 /* A shrink for which there is no other block: the old one serves. Either it gives lines back, or else sized calls may
  * say its new size. */
-static uintptr_t shrink_in_place(hki_arena *arena, const hki_block *block, size_t size) {
+uintptr_t hki_shrink_in_place(hki_arena *arena, const hki_block *block, size_t size) {
     size_t lines = hki_lines_of(size);
     if (is_retired(block))
         return block->granule;
@@ -359,7 +385,9 @@ static void *reallocate(hki_arena *arena, hki_target target, size_t size, hki_bl
     *status = find_target(arena, target, block);
     if (*status != HK_OK)
         return NULL;
-    uintptr_t granule = resize_in_place(arena, block, size);
+    if (hki_arena_of_owner(block->owner)->hardened)
+        return hki_hardened_realloc(arena, target, size, block, status);
+    uintptr_t granule = hki_resize_in_place(arena, block, size);
     if (granule != 0)
         return hki_granule_address(granule);
     hk_status before = hki_last_status;
@@ -367,7 +395,7 @@ static void *reallocate(hki_arena *arena, hki_target target, size_t size, hki_bl
     void *copy = allocate(arena, (hki_request){.size = size, .alignment = 1, .grows = grows, .optional = !grows});
     if (copy == NULL && !grows) {
         hki_last_status = before; /* a shrink does not fail */
-        return hki_granule_address(shrink_in_place(arena, block, size));
+        return hki_granule_address(hki_shrink_in_place(arena, block, size));
     }
     if (copy == NULL)
         return NULL;
@@ -380,6 +408,8 @@ static void *reallocate(hki_arena *arena, hki_target target, size_t size, hki_bl
 void *hki_realloc(hki_arena *arena, hki_target target, size_t size) {
     hki_block block;
     hk_status status;
+    if (target.pointer == NULL && arena->hardened)
+        return hki_hardened_alloc(arena, size, target.function);
     if (target.pointer == NULL)
         return hki_alloc(arena, (hki_request){.size = size, .alignment = 1});
     if (size > HKI_BLOCK_MAX) {

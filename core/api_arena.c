@@ -1,6 +1,6 @@
 /* api_arena: explicit arenas. Every function finds the arena of its handle first; what the fast paths miss goes to
  * alloc.h. */
-#include "alloc.h"
+#include "alloc_hardened.h"
 #include "check.h"
 #include "map.h"
 #include "report.h"
@@ -26,7 +26,8 @@ static hk_status check_config(const hk_arena_config *config) {
         return HK_ERR_INVALID_ARGUMENT;
     if (config->reserve_bytes > HKI_BLOCK_MAX)
         return HK_ERR_INVALID_ARGUMENT;
-    return (config->flags & HK_ARENA_HARDENED) != 0 ? HK_ERR_UNSUPPORTED : HK_OK;
+    const uint32_t both = HK_ARENA_REWINDABLE | HK_ARENA_HARDENED;
+    return (config->flags & both) == both ? HK_ERR_UNSUPPORTED : HK_OK;
 }
 
 hk_status hk_arena_create(const hk_arena_config *config, hk_arena **handle) {
@@ -119,12 +120,32 @@ static HKI_MISS void *alloc_slow(const char *function, hk_arena *handle, hki_req
         hki_bad_arena(function, handle);
         return NULL;
     }
+    if (arena->hardened && request.alignment == 1)
+        return hki_hardened_alloc(arena, request.size, function);
+    request.function = function;
     return hki_alloc(arena, request);
 }
 
 static HKI_MISS hk_status free_slow(hk_arena *handle, hki_target target) {
     hki_arena *arena = hki_arena_find(handle);
     return arena == NULL ? hki_bad_arena(target.function, handle) : hki_free(arena, target);
+}
+
+/* Hardened arenas always come here: the fast paths do not find them. */
+static HKI_MISS void *alloc_missed(hk_arena *handle, size_t size) {
+    static const char function[] = "hk_arena_alloc";
+    hki_arena *arena = hki_arena_find(handle);
+    if (HKI_LIKELY(arena != NULL && arena->hardened))
+        return hki_hardened_alloc(arena, size, function);
+    return alloc_slow(function, handle, (hki_request){.size = size, .alignment = 1});
+}
+
+static HKI_MISS hk_status free_missed(hk_arena *handle, void *pointer) {
+    static const char function[] = "hk_arena_free";
+    hki_arena *arena = hki_arena_find(handle);
+    if (HKI_LIKELY(arena != NULL && arena->hardened))
+        return hki_hardened_free(arena, pointer, function);
+    return free_slow(handle, hki_target_of(function, pointer));
 }
 
 static HKI_MISS void *realloc_slow(hk_arena *handle, hki_target target, size_t size) {
@@ -137,14 +158,14 @@ static HKI_MISS void *realloc_slow(hk_arena *handle, hki_target target, size_t s
 }
 
 void *hk_arena_alloc(hk_arena *handle, size_t size) {
-    hki_arena *arena = hki_arena_find(handle);
+    hki_arena *arena = hki_arena_find_ordinary(handle);
     if (HKI_LIKELY(arena != NULL) && HKI_LIKELY(size <= HKI_SMALL_MAX)) {
         hki_heap *heap = hki_thread_heap(arena);
         uintptr_t granule = hki_heap_pop(heap, hki_class_of(arena->heap.class_table, size));
         if (HKI_LIKELY(granule != 0))
             return hki_granule_address(granule);
     }
-    return alloc_slow("hk_arena_alloc", handle, (hki_request){.size = size, .alignment = 1});
+    return alloc_missed(handle, size);
 }
 
 void *hk_arena_calloc(hk_arena *handle, size_t count, size_t size) {
@@ -161,7 +182,7 @@ void *hk_arena_aligned_alloc(hk_arena *handle, size_t alignment, size_t size) {
 }
 
 hk_status hk_arena_free(hk_arena *handle, void *pointer) {
-    hki_arena *arena = hki_arena_find(handle);
+    hki_arena *arena = hki_arena_find_ordinary(handle);
     if (HKI_LIKELY(arena != NULL)) {
         hki_heap *heap = hki_thread_heap(arena);
         uintptr_t granule = hki_granule_of(pointer);
@@ -169,11 +190,11 @@ hk_status hk_arena_free(hk_arena *handle, void *pointer) {
         if (HKI_LIKELY(hki_heap_find(heap, granule, &found)) && HKI_LIKELY(hki_heap_push(heap, granule, found)))
             return HK_OK;
     }
-    return free_slow(handle, hki_target_of("hk_arena_free", pointer));
+    return free_missed(handle, pointer);
 }
 
 hk_status hk_arena_free_sized(hk_arena *handle, void *pointer, size_t size) {
-    hki_arena *arena = hki_arena_find(handle);
+    hki_arena *arena = hki_arena_find_ordinary(handle);
     if (HKI_LIKELY(arena != NULL) && HKI_LIKELY(size <= HKI_SMALL_MAX)) {
         hki_heap *heap = hki_thread_heap(arena);
         uintptr_t granule = hki_granule_of(pointer);
@@ -215,7 +236,7 @@ HKI_INLINE void *move_small(hki_arena *arena, void *pointer, size_t old_size, si
 }
 
 void *hk_arena_realloc_sized(hk_arena *handle, void *pointer, size_t old_size, size_t size) {
-    hki_arena *arena = hki_arena_find(handle);
+    hki_arena *arena = hki_arena_find_ordinary(handle);
     if (HKI_LIKELY(arena != NULL) && HKI_LIKELY(old_size <= HKI_SMALL_MAX) && HKI_LIKELY(size - 1 < HKI_SMALL_MAX)) {
         void *moved = move_small(arena, pointer, old_size, size);
         if (HKI_LIKELY(moved != NULL))

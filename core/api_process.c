@@ -116,7 +116,7 @@ size_t hk_usable_size(const void *pointer) {
         return 0;
     hki_block block = hki_block_find(pointer);
     if (block.status == HK_OK)
-        return block.size;
+        return hki_usable_size(&block);
     hki_misuse(hki_target_of("hk_usable_size", pointer), &block, block.status);
     return 0;
 }
@@ -138,7 +138,7 @@ hk_status hk_classify(const void *pointer, hk_pointer_info *info) {
     known.state = block.state;
     known.arena = arena != NULL ? hki_arena_handle(arena) : NULL;
     known.block_start = block.granule != 0 ? hki_granule_address(block.granule) : NULL;
-    known.block_size = block.size;
+    known.block_size = hki_usable_size(&block);
     size_t size = info->struct_size;
     memcpy(info, &known, hki_min(size, sizeof known));
     info->struct_size = size;

@@ -3,6 +3,7 @@
 #include "arena.h"
 
 #include "block.h"
+#include "hardened.h"
 #include "lock.h"
 #include "os.h"
 #include "rewind.h"
@@ -64,6 +65,8 @@ static void start_heap(hki_heap *heap, hki_arena *arena, uint32_t number, void *
     if (heap->tag == 0)
         hki_heap_init(heap, number, storage, end_of_slot(storage));
     hki_heap_start(heap, class_table_of(arena), &arena->quota, arena->pool);
+    if (arena->hardened)
+        hki_hardened_start(heap);
     atomic_store_explicit(&heap->arena, arena, memory_order_release);
 }
 
@@ -121,6 +124,7 @@ static size_t lines_of_limit(size_t limit_bytes) {
 static void set_up(hki_arena *arena, const hk_arena_config *config) {
     const char *name = config->name != NULL ? config->name : "arena";
     arena->one_thread = (config->flags & (HK_ARENA_ONE_THREAD_AT_A_TIME | HK_ARENA_REWINDABLE)) != 0;
+    arena->hardened = (config->flags & HK_ARENA_HARDENED) != 0;
     arena->min_alignment = config->min_alignment == 8 ? 8 : 16;
     memset(&arena->quota, 0, sizeof arena->quota);
     atomic_store_explicit(&arena->quota.limit_lines, lines_of_limit(config->limit_bytes), memory_order_relaxed);
@@ -142,6 +146,8 @@ static void set_up(hki_arena *arena, const hk_arena_config *config) {
 
 hki_arena *hki_arena_create(const hk_arena_config *config) {
     hki_lock_acquire(&hki_arenas_lock);
+    if ((config->flags & HK_ARENA_HARDENED) != 0)
+        hki_canary_start();
     hki_arena *arena = take_slot();
     if (arena != NULL)
         set_up(arena, config);
@@ -176,10 +182,18 @@ static void end_heaps(hki_arena *arena) {
         hki_heap_clear(&arena->heap, 0);
 }
 
+static void end_large(hki_arena *arena) {
+    if (arena->hardened)
+        for (uint32_t number = arena->large.first; number != 0; number = hki_registry.units[number].next)
+            hki_hardened_erase(hki_granule_address(hki_unit_granule(number)),
+                               (size_t)hki_registry.units[number].lines << HKI_LINE_SHIFT);
+    hki_quota_give(&arena->quota, hki_large_give_all(&arena->large));
+}
+
 /* Its handle is 0 already. hki_arenas_lock held. */
 static void end(hki_arena *arena) {
     end_heaps(arena);
-    hki_quota_give(&arena->quota, hki_large_give_all(&arena->large));
+    end_large(arena);
     HKI_ASSERT(atomic_load(&arena->quota.held_lines) == 0);
     if (hki_rewind_end(arena))
         give_slot(arena);
@@ -203,7 +217,7 @@ bool hki_arena_reset(const hk_arena *handle) {
         hki_heap_clear(&arena->heap, KEPT_UNITS);
         for (hki_heap *heap = arena->heaps; heap != NULL; heap = heap->next)
             hki_heap_clear(heap, KEPT_UNITS);
-        hki_quota_give(&arena->quota, hki_large_give_all(&arena->large));
+        end_large(arena);
         HKI_ASSERT(atomic_load(&arena->quota.held_lines) == 0);
     }
     hki_lock_release(&hki_arenas_lock);
@@ -237,6 +251,8 @@ bool hki_arena_retire(const hk_arena *handle) {
 }
 
 static void free_in_retired(hki_arena *arena, const hki_block *block) {
+    if (arena->hardened)
+        hki_hardened_erase(hki_granule_address(block->granule), block->size);
     if ((block->owner & HKI_OWNER_IS_ARENA) != 0)
         hki_quota_give(&arena->quota, hki_large_give(&arena->large, block->granule));
     else
@@ -247,14 +263,17 @@ static void free_in_retired(hki_arena *arena, const hki_block *block) {
     end(arena);
 }
 
-hk_status hki_arena_free_retired(hki_arena *arena, const void *pointer) {
+hk_status hki_arena_free_retired(hki_arena *arena, const void *pointer, size_t size) {
     hki_lock_acquire(&hki_arenas_lock);
     hki_block block = hki_block_find(pointer); /* again: another thread may have freed it */
     bool live = block.status == HK_OK && hki_arena_of_owner(block.owner) == arena && hki_arena_is_retired(arena);
-    if (live)
+    hk_status status = live ? HK_OK : HK_ERR_DOUBLE_FREE;
+    if (live && arena->hardened)
+        status = hki_canary_verify(pointer, block.size, size);
+    if (status == HK_OK)
         free_in_retired(arena, &block);
     hki_lock_release(&hki_arenas_lock);
-    return live ? HK_OK : HK_ERR_DOUBLE_FREE;
+    return status;
 }
 
 /* ---- trimming ---- */

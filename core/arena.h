@@ -17,6 +17,7 @@ typedef struct hki_arena {
     bool one_thread;
     _Atomic bool retired;
     uint8_t min_alignment;
+    bool hardened;
     hki_heap heap;
     hki_quota quota;
     hki_pool *pool;            /* the shared one, or */
@@ -35,12 +36,27 @@ extern _Atomic(hki_arena *) hki_default_arena;
 /* Makes the default arena. False if the OS refuses. hki_registry_start comes first. */
 bool hki_arena_start(void);
 
-/* The arena of a handle; NULL if the handle is null, stale or invented. */
-HKI_INLINE hki_arena *hki_arena_find(const hk_arena *handle) {
+/* A bit of a hardened arena's handle that the arena does not store: so the fast paths, which hki_arena_find_ordinary opens,
+ * do not find it, and it pays for nothing that it cannot use. */
+enum { HKI_HANDLE_HARDENED = 4 };
+
+/* The arena of a handle, unless it is a hardened one; NULL if the handle is null, stale or invented. */
+HKI_INLINE hki_arena *hki_arena_find_ordinary(const hk_arena *handle) {
     hki_arena *arena = hki_slot_find(&hki_arena_slots, handle);
     if (HKI_UNLIKELY(arena == NULL))
         return NULL;
     return HKI_LIKELY(atomic_load_explicit(&arena->handle, memory_order_acquire) == (uintptr_t)handle) ? arena : NULL;
+}
+
+/* The arena of a handle; NULL if the handle is null, stale or invented. */
+HKI_INLINE hki_arena *hki_arena_find(const hk_arena *handle) {
+    hki_arena *arena = hki_slot_find(&hki_arena_slots, handle);
+    if (arena == NULL)
+        return NULL;
+    uintptr_t differs = atomic_load_explicit(&arena->handle, memory_order_acquire) ^ (uintptr_t)handle;
+    if (differs != 0 && differs != HKI_HANDLE_HARDENED)
+        return NULL;
+    return (differs != 0) == arena->hardened ? arena : NULL;
 }
 
 HKI_INLINE bool hki_arena_is_retired(const hki_arena *arena) {
@@ -48,7 +64,8 @@ HKI_INLINE bool hki_arena_is_retired(const hki_arena *arena) {
 }
 
 HKI_INLINE hk_arena *hki_arena_handle(const hki_arena *arena) {
-    return (hk_arena *)atomic_load_explicit(&arena->handle, memory_order_relaxed);
+    uintptr_t stored = atomic_load_explicit(&arena->handle, memory_order_relaxed);
+    return stored == 0 ? NULL : (hk_arena *)(stored | (arena->hardened ? HKI_HANDLE_HARDENED : 0));
 }
 
 /* The arena that the owner of a unit stands for; NULL for none. */
@@ -73,8 +90,9 @@ bool hki_arena_destroy(const hk_arena *handle);
 bool hki_arena_reset(const hk_arena *handle);
 /* Ends the handle; the arena ends with its last block. */
 bool hki_arena_retire(const hk_arena *handle);
-/* Frees a block of a retired arena. HK_ERR_DOUBLE_FREE if it is not live (any more). */
-HKI_SLOW hk_status hki_arena_free_retired(hki_arena *arena, const void *pointer);
+/* Frees a block of a retired arena. HK_ERR_DOUBLE_FREE if it is not live (any more); a hardened arena's is verified, and
+ * `size` is for that. */
+HKI_SLOW hk_status hki_arena_free_retired(hki_arena *arena, const void *pointer, size_t size);
 /* Gives back all that no live block needs, pages included, now: of the caller's own heap, if any, and of idle ones. Heaps
  * that other threads own follow at their next refill. */
 void hki_arena_trim(hki_arena *arena, hki_heap *own);

@@ -98,6 +98,20 @@ HKI_INLINE unsigned hki_take_row(uint64_t *word, unsigned *first) {
     return count;
 }
 
+/* Marks functions that are compiled for processors with 32-byte registers; hki_cpu_is_wide tells whether this is one. */
+#if defined(__x86_64__)
+#define HKI_WIDE __attribute__((target("avx2")))
+HKI_INLINE bool hki_cpu_is_wide(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2");
+}
+#else
+#define HKI_WIDE
+HKI_INLINE bool hki_cpu_is_wide(void) {
+    return false;
+}
+#endif
+
 /* Where `count` ones in a row begin in `word`, at a multiple of `alignment` (a power of two); -1 if nowhere.
  * Each step keeps the bits that begin a row twice as long, so the search takes log2(count) steps. */
 static inline int hki_find_row(uint64_t word, unsigned count, unsigned alignment) {

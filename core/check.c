@@ -1,6 +1,7 @@
 /* check: see check.h. Each function returns what is wrong, or NULL. */
 #include "check.h"
 
+#include "hardened.h"
 #include "lock.h"
 #include "unit.h"
 
@@ -86,7 +87,7 @@ static const char *check_run(const hki_heap *heap, uint32_t first_line, totals *
     size_t stride = large ? granules : hki_classes[size_class].size / (size_t)HKI_GRANULE_SIZE;
     CHECK(run->blocks == granules / stride, start, "a run's count of blocks is wrong");
     for (unsigned i = 0; i < lines; i++)
-        CHECK((atomic_load(&hki_registry.line_tags[first_line + i]) & ~HKI_TAG_REMOTE) == (heap->tag | size_class),
+        CHECK((atomic_load(&hki_registry.line_tags[first_line + i]) & ~HKI_TAG_REMOTE) == (heap->line_tag | size_class),
               start, "a line has another tag than its heap and run");
     sum->blocks[size_class] += run->blocks;
     sum->parked[size_class] += run->parked;
@@ -130,36 +131,66 @@ static const char *check_unit(const hki_heap *heap, uint32_t number, bool on_roo
     return NULL;
 }
 
+/* Where a heap keeps free blocks of a class: its stack; or a hardened heap's ring, urn, and the one that comes next. */
+enum { STACKS = 3 };
+typedef struct stacks {
+    const uintptr_t *blocks[STACKS];
+    uint32_t count[STACKS];
+    uintptr_t drawn; /* what the third one holds */
+} stacks;
+
+static stacks stacks_of(const hki_heap *heap, unsigned size_class) {
+    stacks found = {{NULL}, {0}, 0};
+    if (heap->delays != NULL && size_class < HKI_CLASSES && heap->delays[size_class].slots != NULL) {
+        const hki_delay *delay = &heap->delays[size_class];
+        found.blocks[0] = delay->slots;
+        found.count[0] = hki_delay_load(&delay->urn_blocks);
+        found.blocks[1] = delay->slots + delay->urn_slots;
+        found.count[1] = hki_delay_load(&delay->ring_blocks);
+        found.drawn = atomic_load(&delay->next);
+        found.count[2] = found.drawn != 0;
+    } else {
+        found.blocks[0] = hki_heap_bottom(heap, size_class) + 1;
+        found.count[0] = hki_heap_stacked(heap, size_class);
+    }
+    return found;
+}
+
+static const char *mark_stacked(const hki_heap *heap, unsigned size_class, uintptr_t granule) {
+    if (!hki_granule_exists(granule) || atomic_load(&hki_granule_unit(granule)->owner) != (uintptr_t)heap)
+        return complain(granule, "a block on a stack is not the heap's");
+    uint64_t mask = hki_granule_mask(granule);
+    if (hki_granule_class(granule) != size_class)
+        return complain(granule, "a block is on the stack of another class");
+    if ((live_word(granule >> 6) & mask) != 0)
+        return complain(granule, "a block on a stack is live");
+    if ((hki_registry.parked[granule >> 6] & mask) != 0)
+        return complain(granule, "a block on a stack is parked, or there twice");
+    hki_registry.parked[granule >> 6] |= mask;
+    return NULL;
+}
+
 /* Every block on a stack is marked as parked for a moment: so one that is there twice is seen. */
 static const char *check_stack(const hki_heap *heap, unsigned size_class) {
-    const uintptr_t *blocks = hki_heap_bottom(heap, size_class) + 1;
+    stacks all = stacks_of(heap, size_class);
+    all.blocks[2] = &all.drawn;
     const char *wrong = NULL;
-    uint32_t marked = 0, count = hki_heap_stacked(heap, size_class);
-    for (; marked < count && wrong == NULL; marked++) {
-        uintptr_t granule = blocks[marked];
-        uint64_t mask = hki_granule_mask(granule);
-        if (!hki_granule_exists(granule) || atomic_load(&hki_granule_unit(granule)->owner) != (uintptr_t)heap)
-            wrong = "a block on a stack is not the heap's";
-        else if (hki_granule_class(granule) != size_class)
-            wrong = "a block is on the stack of another class";
-        else if ((live_word(granule >> 6) & mask) != 0)
-            wrong = "a block on a stack is live";
-        else if ((hki_registry.parked[granule >> 6] & mask) != 0)
-            wrong = "a block on a stack is parked, or there twice";
-        if (wrong != NULL)
-            complain(granule, wrong);
-        else
-            hki_registry.parked[granule >> 6] |= mask;
-    }
-    uint32_t to_clear = wrong == NULL ? marked : marked - 1;
-    for (uint32_t i = 0; i < to_clear; i++)
-        hki_registry.parked[blocks[i] >> 6] &= ~hki_granule_mask(blocks[i]);
+    uint32_t marked[STACKS] = {0};
+    for (int i = 0; i < STACKS; i++)
+        while (wrong == NULL && marked[i] < all.count[i]) {
+            wrong = mark_stacked(heap, size_class, all.blocks[i][marked[i]]);
+            marked[i] += wrong == NULL;
+        }
+    for (int i = 0; i < STACKS; i++)
+        for (uint32_t k = 0; k < marked[i]; k++)
+            hki_registry.parked[all.blocks[i][k] >> 6] &= ~hki_granule_mask(all.blocks[i][k]);
     return wrong;
 }
 
 static const char *check_class(const hki_heap *heap, unsigned size_class, const totals *sum) {
     const hki_class_books *books = &heap->books[size_class];
-    uint32_t stacked = hki_heap_stacked(heap, size_class);
+    stacks all = stacks_of(heap, size_class);
+    uint32_t stacked = all.count[0] + all.count[1] + all.count[2];
     uint32_t listed = 0;
     place = heap;
     if (atomic_load(&books->blocks) != sum->blocks[size_class])

@@ -1,4 +1,5 @@
 /* heap: see heap.h. */
+#include "hardened.h"
 #include "heap_lines.h"
 
 #include "heap_pages.h"
@@ -8,7 +9,7 @@
 #include <string.h>
 
 enum {
-    BORROWED_MIN = 8,    /* and more of small blocks, until they would fill a line */
+    BORROWED_MIN = 8, /* and more of small blocks, until they would fill a line */
     REFILLS_PER_COLLECTION = 16,
     BLOCKS_PER_SLOT = 8, /* of a stack before it grows */
 };
@@ -17,7 +18,8 @@ uintptr_t hki_no_blocks[2] = {0, HKI_STACK_END};
 
 hki_heap hki_empty_heap = {
     .top = {[0 ... HKI_CLASSES] = hki_no_blocks},
-    .tag = UINT32_MAX << HKI_TAG_SHIFT,
+    .tag = HKI_NO_TAG,
+    .line_tag = HKI_NO_TAG,
     .class_table = hki_class_table_16,
 };
 
@@ -25,12 +27,15 @@ void hki_heap_init(hki_heap *heap, uint32_t number, void *storage, void *storage
     memset(heap, 0, sizeof *heap);
     for (unsigned size_class = 0; size_class <= HKI_CLASSES; size_class++)
         atomic_init(&heap->top[size_class], hki_no_blocks);
-    heap->tag = number << HKI_TAG_SHIFT;
+    heap->tag = heap->line_tag = number << HKI_TAG_SHIFT;
     heap->storage = heap->storage_begin = heap->storage_used = storage;
     heap->storage_end = storage_end;
 }
 
 void hki_heap_start(hki_heap *heap, const uint8_t *class_table, hki_quota *quota, hki_pool *pool) {
+    heap->tag = heap->line_tag;
+    heap->storage = heap->storage_begin;
+    heap->delays = NULL;
     heap->class_table = class_table;
     heap->quota = quota;
     heap->pool = pool;
@@ -64,14 +69,16 @@ static void count_run(hki_class_books *books, const hki_run *run) {
     hki_count_add(&books->lines, hki_run_lines(run));
 }
 
-static hk_status add_run(hki_heap *heap, unsigned size_class) {
+hk_status hki_heap_add_run(hki_heap *heap, unsigned size_class) {
     hki_class_books *books = &heap->books[size_class];
     unsigned wanted = hki_class_run_lines(size_class, atomic_load_explicit(&books->lines, memory_order_relaxed));
     hki_lines lines;
     hk_status status = hki_heap_take_lines(heap, wanted, hki_classes[size_class].few_lines, 1, &lines);
     if (status != HK_OK)
         return status;
-    hki_run_create(lines.first, lines.count, size_class, heap->tag);
+    if (heap->delays != NULL && !lines.clean)
+        memset(hki_granule_address(hki_line_granule(lines.first)), 0, (size_t)lines.count << HKI_LINE_SHIFT);
+    hki_run_create(lines.first, lines.count, size_class, heap->line_tag);
     count_run(books, hki_run_record(lines.first));
     run_list_add(heap, lines.first, size_class);
     return HK_OK;
@@ -102,7 +109,7 @@ static bool end_if_parked(hki_heap *heap, uint32_t first_line, unsigned size_cla
 }
 
 /* Parks blocks, of which neighbours are often in the same run. */
-static void park(hki_heap *heap, const uintptr_t *granules, uint32_t count, unsigned size_class) {
+void hki_heap_park(hki_heap *heap, const uintptr_t *granules, uint32_t count, unsigned size_class) {
     hki_class_books *books = &heap->books[size_class];
     uint32_t first_line = 0, end_line = 0;
     hki_run *run = NULL;
@@ -175,26 +182,29 @@ static bool should_grow(const hki_heap *heap, unsigned size_class) {
 /* Parks the `n` oldest blocks of a stack. */
 static void flush(hki_heap *heap, unsigned size_class, uint32_t n) {
     uintptr_t *blocks = hki_heap_bottom(heap, size_class) + 1;
-    park(heap, blocks, n, size_class);
+    hki_heap_park(heap, blocks, n, size_class);
     uint32_t rest = hki_heap_stacked(heap, size_class) - n;
     memmove(blocks, blocks + n, rest * sizeof *blocks);
     set_stacked(heap, size_class, rest);
 }
 
-/* Takes parked blocks onto an empty stack, up to half of it. */
-static void unpark(hki_heap *heap, unsigned size_class) {
-    uintptr_t *blocks = hki_heap_bottom(heap, size_class) + 1;
+uint32_t hki_heap_unpark(hki_heap *heap, unsigned size_class, uintptr_t *granules, uint32_t max) {
     hki_class_books *books = &heap->books[size_class];
-    uint32_t goal = heap->books[size_class].slots / 2;
     uint32_t count = 0;
-    while (count < goal && books->parked_runs != 0) {
+    while (count < max && books->parked_runs != 0) {
         uint32_t first_line = books->parked_runs;
-        count += hki_run_unpark(first_line, blocks + count, goal - count);
+        count += hki_run_unpark(first_line, granules + count, max - count);
         if (hki_run_record(first_line)->parked == 0)
             run_list_remove(heap, first_line, size_class);
     }
     hki_count_sub(&books->parked, count);
-    set_stacked(heap, size_class, count);
+    return count;
+}
+
+/* Takes parked blocks onto an empty stack, up to half of it. */
+static void unpark(hki_heap *heap, unsigned size_class) {
+    uintptr_t *blocks = hki_heap_bottom(heap, size_class) + 1;
+    set_stacked(heap, size_class, hki_heap_unpark(heap, size_class, blocks, heap->books[size_class].slots / 2U));
 }
 
 static void remove_parked_runs(hki_heap *heap, unsigned size_class) {
@@ -229,7 +239,8 @@ static void end_if_idle(hki_heap *heap, unsigned size_class) {
 
 /* What others have freed waits until the class has no blocks left, or for some refills of whatever class: a collection looks
  * at whole units, so it should find many blocks there. */
-static bool should_collect(hki_heap *heap, const hki_class_books *books) {
+bool hki_heap_should_collect(hki_heap *heap, unsigned size_class) {
+    const hki_class_books *books = &heap->books[size_class];
     if (atomic_load_explicit(&heap->pending, memory_order_relaxed) == 0)
         return false;
     return books->parked_runs == 0 || ++heap->refills_pending >= REFILLS_PER_COLLECTION;
@@ -237,7 +248,7 @@ static bool should_collect(hki_heap *heap, const hki_class_books *books) {
 
 hk_status hki_heap_refill(hki_heap *heap, unsigned size_class) {
     hki_class_books *books = &heap->books[size_class];
-    if (should_collect(heap, books))
+    if (hki_heap_should_collect(heap, size_class))
         hki_heap_collect(heap);
     if (HKI_UNLIKELY(atomic_load_explicit(&heap->trim_wanted, memory_order_relaxed)))
         hki_heap_trim(heap);
@@ -249,7 +260,7 @@ hk_status hki_heap_refill(hki_heap *heap, unsigned size_class) {
     if (books->parked_runs == 0) {
         if (heap->units == 1)
             for_used_classes(heap, end_if_idle);
-        hk_status status = add_run(heap, size_class);
+        hk_status status = hki_heap_add_run(heap, size_class);
         if (status != HK_OK)
             return status;
     }
@@ -281,13 +292,17 @@ unsigned hki_heap_serving_class(hki_heap *heap, unsigned size_class, size_t alig
 /* A dead block goes to its stack, or to its run if there is no room. */
 static void take_back(hki_heap *heap, uintptr_t granule) {
     unsigned size_class = hki_granule_class(granule);
+    if (heap->delays != NULL)
+        hki_hardened_break_seal(granule, size_class);
     if (size_class == HKI_CLASS_LARGE) {
         uint32_t line = hki_granule_line(granule);
         unsigned lines = hki_run_lines(hki_run_record(line));
         remove_run(heap, line, size_class);
         hki_heap_pages_freed(heap, (size_t)lines << HKI_LINE_SHIFT);
+    } else if (heap->delays != NULL) {
+        hki_hardened_put(heap, size_class, granule);
     } else if (hki_heap_is_full(heap, size_class)) {
-        park(heap, &granule, 1, size_class);
+        hki_heap_park(heap, &granule, 1, size_class);
     } else {
         uint32_t count = hki_heap_stacked(heap, size_class);
         hki_heap_bottom(heap, size_class)[count + 1] = granule;
@@ -305,7 +320,7 @@ static bool has_remote_bits(uint32_t line) {
 
 /* Lets the fast path free in a line again, if nothing there waits to be collected. Who finds the mark before it goes has set
  * his bit before that, so we see it behind the fence, and set the mark again. */
-static void unmark(uint32_t line) {
+void hki_heap_unmark(uint32_t line) {
     _Atomic uint32_t *tag = &hki_registry.line_tags[line];
     if (has_remote_bits(line))
         return;
@@ -326,7 +341,7 @@ bool hki_heap_free_marked(hki_heap *heap, uintptr_t granule) {
         return false;
     if (!hki_heap_push(heap, granule, found))
         return false;
-    unmark(hki_granule_line(granule));
+    hki_heap_unmark(hki_granule_line(granule));
     return true;
 }
 
@@ -360,7 +375,7 @@ uintptr_t hki_heap_alloc_lines(hki_heap *heap, unsigned count, unsigned alignmen
         return 0;
     *clean = lines.clean;
     hki_heap_dirty_lines(lines.first, count);
-    hki_run_create_large(lines.first, count, heap->tag);
+    hki_run_create_large(lines.first, count, heap->line_tag);
     count_run(&heap->books[HKI_CLASS_LARGE], hki_run_record(lines.first));
     hki_live_set(hki_line_granule(lines.first));
     return hki_line_granule(lines.first);
@@ -382,9 +397,9 @@ hk_status hki_heap_resize_lines(hki_heap *heap, uintptr_t granule, unsigned line
         hki_heap_use_lines(heap, first + now, more);
         hki_heap_dirty_lines(first + now, more);
         hki_count_add(&books->lines, more);
-        hki_run_resize_large(first, lines, heap->tag);
+        hki_run_resize_large(first, lines, heap->line_tag);
     } else if (lines < now) {
-        hki_run_resize_large(first, lines, heap->tag);
+        hki_run_resize_large(first, lines, heap->line_tag);
         hki_count_sub(&books->lines, now - lines);
         hki_heap_give_lines(heap, first + lines, now - lines);
     }
@@ -471,8 +486,9 @@ hk_status hki_heap_free_remote(uintptr_t granule) {
 /* take_back for blocks of one word of bits, which are of one class. */
 static void take_back_word(hki_heap *heap, size_t word, uint64_t freed) {
     unsigned size_class = hki_granule_class(word * 64);
-    if (size_class == HKI_CLASS_LARGE) {
-        take_back(heap, word * 64 + hki_lowest_bit(freed));
+    if (size_class == HKI_CLASS_LARGE || heap->delays != NULL) {
+        for (; freed != 0; freed &= freed - 1)
+            take_back(heap, word * 64 + hki_lowest_bit(freed));
         return;
     }
     uint32_t stacked = hki_heap_stacked(heap, size_class), slots = heap->books[size_class].slots;
@@ -522,7 +538,10 @@ void hki_heap_collect(hki_heap *heap) {
 /* ---- everything at once ---- */
 
 static void reclaim_class(hki_heap *heap, unsigned size_class) {
-    flush(heap, size_class, hki_heap_stacked(heap, size_class));
+    if (heap->delays != NULL)
+        hki_hardened_flush(heap, size_class);
+    else
+        flush(heap, size_class, hki_heap_stacked(heap, size_class));
     remove_parked_runs(heap, size_class);
 }
 
@@ -547,6 +566,8 @@ static void clear_class(hki_heap *heap, unsigned size_class) {
 }
 
 void hki_heap_clear(hki_heap *heap, unsigned keep) {
+    if (heap->delays != NULL)
+        hki_hardened_erase_all(heap);
     hki_quota_give(heap->quota, hki_heap_clear_units(heap, keep));
     for_used_classes(heap, clear_class);
     heap->books[HKI_CLASS_LARGE] = (hki_class_books){0};
@@ -555,6 +576,8 @@ void hki_heap_clear(hki_heap *heap, unsigned keep) {
     heap->freed_bytes = 0;
     memset(heap->borrowed, 0, sizeof heap->borrowed);
     atomic_store_explicit(&heap->pending, 0, memory_order_relaxed);
+    if (heap->delays != NULL)
+        hki_hardened_start(heap);
 }
 
 /* ---- heaps without an owner ---- */
@@ -565,7 +588,7 @@ void hki_heap_free_to_run(hki_heap *heap, uintptr_t granule) {
     if (size_class == HKI_CLASS_LARGE)
         take_back(heap, granule);
     else
-        park(heap, &granule, 1, size_class);
+        hki_heap_park(heap, &granule, 1, size_class);
 }
 
 size_t hki_heap_live_blocks(const hki_heap *heap) {

@@ -34,7 +34,8 @@ typedef struct hki_heap {
      * word of 0. A class that was not used yet, and HKI_CLASS_LARGE for ever, have hki_no_blocks, which is empty and full at
      * once, so that pop and push take the slow way. */
     _Atomic(uintptr_t *) top[HKI_CLASSES + 1];
-    uint32_t tag; /* of this heap's lines, with class 0 */
+    uint32_t tag;      /* of this heap's lines, with class 0; HKI_NO_TAG in a hardened heap */
+    uint32_t line_tag; /* the same, in any heap */
     const uint8_t *class_table;
     _Atomic(struct hki_arena *) arena; /* NULL once the arena was destroyed */
     hki_quota *quota;
@@ -49,10 +50,12 @@ typedef struct hki_heap {
     uintptr_t *storage, *storage_end; /* what is left of it */
     uintptr_t *storage_used;          /* how far it was ever used since hki_heap_init or the last purge */
     uint32_t refills_pending;         /* since the last collection, while there was something to collect */
-    uint64_t classes_used[2];         /* a bit for each class that has a stack */
+    uint64_t classes_used[2];         /* a bit for each class that has a stack, or ring and urn */
     uint8_t borrowed[HKI_CLASSES];    /* how many requests of a class other classes have served */
     _Atomic bool trim_wanted;         /* by another thread: the owner trims at its next refill */
     hki_class_books books[HKI_CLASSES + 1];
+    struct hki_delay *delays; /* of a hardened heap, for each class: see hardened.h. NULL in an ordinary one */
+    uint64_t random;          /* the state of its drawing */
 
     /* For the layers above, under hki_arenas_lock: */
     struct hki_heap *next;      /* among the arena's heaps, or the unused heap slots */
@@ -63,6 +66,7 @@ typedef struct hki_heap {
 } hki_heap;
 
 #define HKI_STACK_END UINTPTR_MAX
+#define HKI_NO_TAG (UINT32_MAX << HKI_TAG_SHIFT)
 extern uintptr_t hki_no_blocks[2]; /* 0, HKI_STACK_END */
 /* What a thread has before it has any heap: all stacks are empty and full at once. Never written. */
 extern hki_heap hki_empty_heap;
@@ -141,7 +145,7 @@ HKI_MISS hk_status hki_heap_refill(hki_heap *heap, unsigned size_class);
 /* Frees a live block of this heap in a line where other threads have freed others, if it is one of a size class and
  * there is room on its stack. */
 HKI_MISS bool hki_heap_free_marked(hki_heap *heap, uintptr_t granule);
-/* Frees a live block of this heap, whatever its class. */
+/* Frees a live block of this heap, whatever its class; of a hardened one only blocks of whole lines. */
 HKI_MISS void hki_heap_free(hki_heap *heap, uintptr_t granule);
 /* Frees a live block of a heap that is not ours. HK_ERR_DOUBLE_FREE if another thread was faster. */
 HKI_MISS hk_status hki_heap_free_remote(uintptr_t granule);
@@ -151,6 +155,15 @@ HKI_MISS hk_status hki_heap_free_remote(uintptr_t granule);
 uintptr_t hki_heap_alloc_lines(hki_heap *heap, unsigned count, unsigned alignment, bool *clean, hk_status *status);
 /* Makes such a block longer or shorter in place. HK_ERR_LIMIT, or HK_ERR_BUSY if the lines behind are in use. */
 hk_status hki_heap_resize_lines(hki_heap *heap, uintptr_t granule, unsigned lines);
+
+/* The steps of a refill and a flush, for hardened.c, whose heaps have no stacks: a new run, whose blocks are all parked;
+ * up to `max` parked blocks of a class; the way back. */
+hk_status hki_heap_add_run(hki_heap *heap, unsigned size_class);
+uint32_t hki_heap_unpark(hki_heap *heap, unsigned size_class, uintptr_t *granules, uint32_t max);
+void hki_heap_park(hki_heap *heap, const uintptr_t *granules, uint32_t count, unsigned size_class);
+/* Whether a refill of this class should collect first; and takes the mark off a line that holds nothing to collect. */
+bool hki_heap_should_collect(hki_heap *heap, unsigned size_class);
+void hki_heap_unmark(uint32_t line);
 
 /* Takes in what other threads have freed. */
 void hki_heap_collect(hki_heap *heap);

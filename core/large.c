@@ -100,7 +100,8 @@ static uintptr_t make_live(hki_large_list *list, uint32_t number, size_t lines) 
 }
 
 static uint32_t take_units(const hki_large_list *list, const hki_large_wanted *wanted, bool *clean) {
-    return hki_units_take(list->pool, &(hki_units_wanted){.count = units_of(wanted->lines),
+    return hki_units_take(list->pool,
+                          &(hki_units_wanted){.count = units_of(wanted->lines),
                                               .alignment = hki_max(wanted->alignment >> HKI_UNIT_SHIFT, 1),
                                               .owner = list->owner,
                                               .kind = HKI_UNIT_LARGE},
@@ -122,6 +123,19 @@ uintptr_t hki_large_take(hki_large_list *list, const hki_large_wanted *wanted, b
     return granule;
 }
 
+bool hki_large_claim(hki_large_list *list, uintptr_t granule) {
+    uint64_t mask = hki_granule_mask(granule);
+    hki_lock_acquire(&hki_pool_lock);
+    bool claimed = is_live(list, granule) &&
+                   (atomic_fetch_or_explicit(hki_remote_word(granule), mask, memory_order_relaxed) & mask) == 0;
+    hki_lock_release(&hki_pool_lock);
+    return claimed;
+}
+
+void hki_large_unclaim(uintptr_t granule) {
+    atomic_fetch_and_explicit(hki_remote_word(granule), ~hki_granule_mask(granule), memory_order_relaxed);
+}
+
 /* Frees a block. If `later`, the segments of one that is not very large wait in the pool until it is purged: unmapping
  * them takes longer than all else. */
 static size_t give(hki_large_list *list, uintptr_t granule, bool later) {
@@ -130,6 +144,8 @@ static size_t give(hki_large_list *list, uintptr_t granule, bool later) {
     size_t lines = length_of(unit);
     list_remove(list, unit);
     hki_live_clear(granule);
+    if (atomic_load_explicit(hki_remote_word(granule), memory_order_relaxed) != 0)
+        hki_large_unclaim(granule);
     if (is_huge(unit)) {
         atomic_store_explicit(&unit->owner, 0, memory_order_relaxed);
         atomic_store_explicit(&unit->kind, HKI_UNIT_FREE, memory_order_relaxed);

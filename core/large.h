@@ -25,6 +25,11 @@ typedef struct hki_large_wanted {
 
 /* A live block. Returns its granule, 0 if the OS refuses. *clean tells whether it reads as zeros. */
 uintptr_t hki_large_take(hki_large_list *list, const hki_large_wanted *wanted, bool *clean);
+/* Marks a live block with its remote bit, so that it counts as freed for all but the caller, who then frees it or gives the
+ * claim up. False if it is not live or claimed already. Only hardened arenas' blocks are claimed: there is work to do
+ * between the look at a block and its end. */
+bool hki_large_claim(hki_large_list *list, uintptr_t granule);
+void hki_large_unclaim(uintptr_t granule);
 /* Frees a block. Returns its lines; 0 if there is no live block of the list (any more). */
 size_t hki_large_give(hki_large_list *list, uintptr_t granule);
 /* Makes a block longer or shorter without copying. Returns its granule, another one if it has moved, or 0 if that is not

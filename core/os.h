@@ -33,6 +33,10 @@ void hki_os_unmap(void *start, size_t size);
 size_t hki_os_address_space_limit(void);
 /* The value of an environment variable; NULL if it is not set or the process runs with raised privileges. */
 const char *hki_os_environment(const char *name);
+/* Fills `bytes` with random bytes of the kernel's, without waiting for them. */
+bool hki_os_random(void *bytes, size_t size);
+/* The 16 random bytes that the kernel gave the process at its start; zeros where there are none. Cannot be refused. */
+void hki_os_random_of_start(uint64_t words[2]);
 /* Writes to standard error by write(2) alone, so it may be called from anywhere. */
 void hki_os_write_error(const char *text, size_t length);
 

@@ -5,7 +5,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -150,6 +153,24 @@ size_t hki_os_address_space_limit(void) {
 
 const char *hki_os_environment(const char *name) {
     return secure_getenv(name);
+}
+
+bool hki_os_random(void *bytes, size_t size) {
+    if (hki_os_refused())
+        return false;
+    int saved = errno;
+    bool done = getrandom(bytes, size, GRND_NONBLOCK) == (ssize_t)size;
+    errno = saved;
+    return done;
+}
+
+void hki_os_random_of_start(uint64_t words[2]) {
+    int saved = errno;
+    const void *bytes = (const void *)getauxval(AT_RANDOM);
+    errno = saved;
+    words[0] = words[1] = 0;
+    if (bytes != NULL)
+        memcpy(words, bytes, 2 * sizeof *words);
 }
 
 static bool write_all(int file_descriptor, const char *text, size_t length) {

@@ -1,6 +1,7 @@
 /* statistics: see statistics.h. */
 #include "statistics.h"
 
+#include "hardened.h"
 #include "lock.h"
 
 #include <string.h>
@@ -56,7 +57,8 @@ static size_t minus(size_t n, size_t less) {
 
 static void add_class(const hki_heap *heap, unsigned size_class, const remote_frees *frees, hk_statistics *total) {
     const hki_class_books *books = &heap->books[size_class];
-    size_t free_blocks = load(&books->parked) + hki_heap_stacked(heap, size_class) + frees->blocks[size_class];
+    size_t stacked = hki_heap_stacked(heap, size_class) + hki_hardened_blocks(heap, size_class);
+    size_t free_blocks = load(&books->parked) + stacked + frees->blocks[size_class];
     size_t live = minus(load(&books->blocks), free_blocks);
     hk_class_statistics *figures = &total->classes[size_class];
     figures->live_blocks += live;

@@ -1,10 +1,18 @@
 /* walk: see walk.h. */
 #include "walk.h"
 
+#include "canary.h"
+
 typedef struct visit {
+    bool hardened;
     hk_block_visitor visitor;
     void *user_data;
 } visit;
+
+static bool visit_block(const visit *to, uintptr_t granule, size_t size) {
+    void *block = hki_granule_address(granule);
+    return to->visitor(block, to->hardened ? hki_canary_usable(block, size) : size, to->user_data);
+}
 
 static hki_unit_kind kind_of(uint32_t number) {
     return (hki_unit_kind)atomic_load_explicit(&hki_registry.units[number].kind, memory_order_relaxed);
@@ -36,7 +44,7 @@ static bool visit_run(const visit *to, uint32_t first_line) {
     size_t word = (size_t)first_line * HKI_WORDS_PER_LINE, end = word + (size_t)lines * HKI_WORDS_PER_LINE;
     for (; word < end; word++)
         for (uint64_t live = hki_walk_live(word); live != 0; live &= live - 1)
-            if (!to->visitor(hki_granule_address(word * 64 + hki_lowest_bit(live)), size, to->user_data))
+            if (!visit_block(to, word * 64 + hki_lowest_bit(live), size))
                 return false;
     return true;
 }
@@ -45,7 +53,7 @@ static bool visit_unit(const visit *to, uint32_t number) {
     const hki_unit *unit = &hki_registry.units[number];
     if (kind_of(number) != HKI_UNIT_RUNS) {
         size_t lines = atomic_load_explicit(&unit->lines, memory_order_relaxed);
-        return to->visitor(hki_granule_address(hki_unit_granule(number)), lines << HKI_LINE_SHIFT, to->user_data);
+        return visit_block(to, hki_unit_granule(number), lines << HKI_LINE_SHIFT);
     }
     uint64_t runs = atomic_load_explicit(&unit->run_starts, memory_order_relaxed);
     for (; runs != 0; runs &= runs - 1)
@@ -55,7 +63,7 @@ static bool visit_unit(const visit *to, uint32_t number) {
 }
 
 void hki_walk(const hki_arena *arena, hk_block_visitor visitor, void *user_data) {
-    const visit to = {visitor, user_data};
+    const visit to = {arena->hardened, visitor, user_data};
     uint32_t number = 0;
     while ((number = hki_walk_next_unit(arena, number)) != 0 && visit_unit(&to, number))
         number = unit_after(number);

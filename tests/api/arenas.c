@@ -62,8 +62,8 @@ Test(config, what_is_invalid) {
 }
 
 Test(config, what_is_not_yet) {
-    REFUSED(HK_ERR_UNSUPPORTED, .flags = HK_ARENA_HARDENED);
-    REFUSED(HK_ERR_UNSUPPORTED, .flags = HK_ARENA_HARDENED | HK_ARENA_ONE_THREAD_AT_A_TIME);
+    REFUSED(HK_ERR_UNSUPPORTED, .flags = HK_ARENA_HARDENED | HK_ARENA_REWINDABLE);
+    REFUSED(HK_ERR_UNSUPPORTED, .flags = HK_ARENA_HARDENED | HK_ARENA_REWINDABLE, .reserve_bytes = MIB);
 }
 
 Test(config, is_copied) {

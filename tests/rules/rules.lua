@@ -5,18 +5,18 @@ local rules = {}
 
 -- Files of core/ by layer, lowest first; a file may include files of its own layer and of lower ones.
 local LAYERS = {
-    {"base", "tables"},
+    {"base", "tables", "wide"},
     {"os", "os_linux", "os_rewind", "os_rewind_linux", "lock"},
     {"report", "options", "svg"},
     {"registry", "metadata", "quota"},
-    {"size_class", "unit", "run", "large", "block"},
-    {"heap", "heap_lines", "heap_pages"},
+    {"size_class", "unit", "run", "large", "block", "canary"},
+    {"heap", "hardened", "heap_lines", "heap_pages"},
     {
         "arena", "rewind", "rewind_pages", "rewind_file", "rewind_tracker", "statistics", "check", "walk", "map",
         "map_units",
     },
     {"thread"},
-    {"alloc"},
+    {"alloc", "alloc_hardened"},
     {"api_process", "api_arena"},
 }
 

@@ -70,7 +70,7 @@ static void run(unsigned freers, bool owner_collects) {
     REQUIRE(pthread_barrier_init(&shared.over, NULL, freers + 1) == 0);
     team_go(freers + 1, race_rounds, &shared);
     REQUIRE(hk_arena_destroy(shared.arena) == HK_OK);
-    for (int status = 0; status <= HK_ERR_CORRUPT; status++)
+    for (int status = 0; status <= HK_ERR_WRITE_AFTER_FREE; status++)
         REQUIRE(team_reported((hk_status)status) == 0 || status == HK_ERR_DOUBLE_FREE ||
                 status == HK_ERR_FOREIGN_POINTER);
 }

@@ -58,7 +58,7 @@ static inline void team_empty(hk_arena *arena, team_cell *cells, size_t count) {
 
 /* ---- counted misuse ---- */
 
-static _Atomic unsigned team_reports[HK_ERR_CORRUPT + 1];
+static _Atomic unsigned team_reports[HK_ERR_WRITE_AFTER_FREE + 1];
 
 static inline void team_count_report(const hk_error_info *info, void *user_data) {
     (void)user_data;

@@ -218,7 +218,7 @@ static void arenas_that_come_and_go(void) {
     for (unsigned round = 0; round < 2; round++) {
         for (unsigned i = 0; i < ARENAS; i++) {
             hk_arena_config config = HK_ARENA_CONFIG_INIT;
-            config.flags = i % 2 == 0 ? HK_ARENA_ONE_THREAD_AT_A_TIME : 0;
+            config.flags = i % 2 == 0 ? HK_ARENA_ONE_THREAD_AT_A_TIME : HK_ARENA_HARDENED;
             hk_status status = hk_arena_create(&config, &others[i]);
             REQUIRE(status == HK_OK || (status == HK_ERR_NO_MEMORY && others[i] == NULL));
             refused += status != HK_OK;
@@ -338,6 +338,8 @@ static void survive(void (*history)(void)) {
         {history, false, 0, 16, 0, ULONG_MAX},
         {history, true, 0, 16, 0, 1},
         {history, true, 0, 16, 0, ULONG_MAX},
+        {history, false, HK_ARENA_HARDENED, 16, 0, 1},
+        {history, false, HK_ARENA_HARDENED | HK_ARENA_ONE_THREAD_AT_A_TIME, 8, 0, ULONG_MAX},
     };
     for (size_t i = 0; i < LENGTH_OF(plans); i++)
         cr_assert_gt(refuse_one_after_the_other(run, plans[i]), 0);
@@ -389,8 +391,10 @@ Test(alloc_faults, arenas) {
 Test(alloc_faults, threads) {
     const plan one = {threads_that_come_and_go, false, 0, 16, 0, 1};
     const plan all = {threads_that_come_and_go, true, 0, 16, 0, ULONG_MAX};
+    const plan hardened = {threads_that_come_and_go, false, HK_ARENA_HARDENED, 16, 0, 1};
     cr_assert_gt(refuse_one_after_the_other(run, one), 0);
     cr_assert_gt(refuse_one_after_the_other(run, all), 0);
+    cr_assert_gt(refuse_one_after_the_other(run, hardened), 0);
 }
 
 /* ---- the start ---- */

@@ -141,6 +141,18 @@ Test(os_linux, address_space_limit) {
     cr_assert_eq(said, (size_t)1 << 35);
 }
 
+Test(os_linux, random_bytes_differ) {
+    uint64_t words[2][4] = {{0}, {0}}, again[2], first[2];
+    cr_assert(hki_os_random(words[0], sizeof words[0]) && hki_os_random(words[1], sizeof words[1]));
+    for (size_t i = 0; i < LENGTH_OF(words[0]); i++)
+        cr_assert_neq(words[0][i], words[1][i]);
+    hki_os_random_of_start(first);
+    hki_os_random_of_start(again);
+    cr_assert(first[0] != 0 && first[0] == again[0] && first[1] == again[1]);
+    fail_from(0);
+    cr_assert_not(hki_os_random(words[0], sizeof words[0]));
+}
+
 Test(os_linux, environment) {
     unsetenv("HAKMEM_TEST");
     cr_assert_null(hki_os_environment("HAKMEM_TEST"));
