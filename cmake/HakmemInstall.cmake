@@ -51,7 +51,10 @@ install(
     DESTINATION "${CMAKE_INSTALL_DOCDIR}"
     COMPONENT libhakmem-dev
     FILES_MATCHING
-    PATTERN "*.c"
+    PATTERN "*.[ch]"
+    PATTERN "*.lua"
+    PATTERN "compare"
+    PATTERN "README.md"
     PATTERN "CMakeLists.txt"
 )
 
