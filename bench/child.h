@@ -9,7 +9,7 @@ typedef struct child_result {
     double operations_per_second;
     double peak_resident_bytes;
     char version[64];
-    char output[512];  /* of a Lua program */
+    char output[512]; /* of a Lua program */
     size_t figures;
     figure figure[FIGURES_MAX];
     char message[512]; /* the first line it wrote to standard error */

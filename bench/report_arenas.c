@@ -17,8 +17,10 @@ typedef struct unit {
 
 /* Of one suffix the largest unit first. */
 static const unit units[] = {
-    {"_bytes", 1e6, 1e6, " MB"},     {"_bytes", 1e3, 1e3, " kB"},     {"_bytes", 0, 1, " B"}, {"_seconds", 1, 1, " s"},
-    {"_seconds", 1e-3, 1e-3, " ms"}, {"_seconds", 1e-6, 1e-6, " us"}, {"_seconds", 0, 1e-9, " ns"}, {"", 0, 1, ""},
+    {"_bytes", 1e6, 1e6, " MB"},     {"_bytes", 1e3, 1e3, " kB"},
+    {"_bytes", 0, 1, " B"},          {"_seconds", 1, 1, " s"},
+    {"_seconds", 1e-3, 1e-3, " ms"}, {"_seconds", 1e-6, 1e-6, " us"},
+    {"_seconds", 0, 1e-9, " ns"},    {"", 0, 1, ""},
 };
 
 static int ends_with(const char *text, const char *suffix) {

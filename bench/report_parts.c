@@ -21,8 +21,8 @@ void print_targets(const target *targets, size_t count) {
         const target *t = &targets[i];
         if (!isnan(t->median_value))
             snprintf(middle, sizeof middle, "(%s)", ratio_text(t->median_value, number));
-        printf("  %-13s %-52s %7s %-8s %2s %.2f%s%s\n", target_verdict(t), t->name, ratio_text(t->value, value),
-               middle, t->sign, t->bound, t->rival == NULL ? "" : "  rival: ", t->rival == NULL ? "" : t->rival);
+        printf("  %-13s %-52s %7s %-8s %2s %.2f%s%s\n", target_verdict(t), t->name, ratio_text(t->value, value), middle,
+               t->sign, t->bound, t->rival == NULL ? "" : "  rival: ", t->rival == NULL ? "" : t->rival);
     }
 }
 

@@ -19,8 +19,7 @@ enum {
 };
 
 /* How many free blocks of a size a heap's stack holds: 64 KiB at most. It begins with few slots and grows by this factor. */
-#define HKI_STACK_SLOTS(size)                                                                                          \
-    ((size) * 104 <= 65536 ? 104 : (size) <= 8192 ? 65536 / (size) : 4)
+#define HKI_STACK_SLOTS(size) ((size)*104 <= 65536 ? 104 : (size) <= 8192 ? 65536 / (size) : 4)
 enum { HKI_FIRST_STACK_SLOTS = 6, HKI_STACK_GROWTH = 5 };
 
 typedef struct hki_class_shape {

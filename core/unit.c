@@ -239,8 +239,7 @@ static bool is_free_segment(const hki_pool *pool, uint32_t number) {
     if (number < pool->start || number >= pool->start + pool->count)
         return false;
     hki_segment_state state = state_of(number);
-    return state == HKI_SEGMENT_SPARE ||
-           (state == HKI_SEGMENT_UNITS && segment_at(number)->free_units == ~UINT64_C(0));
+    return state == HKI_SEGMENT_SPARE || (state == HKI_SEGMENT_UNITS && segment_at(number)->free_units == ~UINT64_C(0));
 }
 
 static bool are_free_segments(const hki_pool *pool, uint32_t first, size_t count) {

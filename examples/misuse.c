@@ -21,5 +21,6 @@ int main(void) {
     hk_free(name); /* free already: nothing happens */
 
     hk_set_error_handler(NULL, NULL);
-    return reports == 2 && hk_last_status() == HK_ERR_DOUBLE_FREE && hk_arena_check(hk_arena_default()) == HK_OK ? 0 : 1;
+    return reports == 2 && hk_last_status() == HK_ERR_DOUBLE_FREE && hk_arena_check(hk_arena_default()) == HK_OK ? 0
+                                                                                                                 : 1;
 }

@@ -167,20 +167,23 @@ enum {
 #define HK_ARENA_NAME_MAX 31 /* bytes of a name, without the terminating zero */
 
 typedef struct hk_arena_config {
-    size_t struct_size;   /* sizeof(hk_arena_config) */
-    uint32_t flags;       /* HK_ARENA_... */
+    size_t struct_size;     /* sizeof(hk_arena_config) */
+    uint32_t flags;         /* HK_ARENA_... */
     uint32_t min_alignment; /* 8 or 16; 0 means 16. With 8, sizes up to 128 waste at most 7 bytes; but an arena of one
                              * thread that is still small may serve a rare size with a block of up to twice that; in
                              * such a run sized calls may say any size down to half. */
-    size_t limit_bytes;   /* 0: none. See hk_arena_set_limit. */
+    size_t limit_bytes;     /* 0: none. See hk_arena_set_limit. */
     /* HK_ARENA_REWINDABLE: the arena's address space, rounded up to whole 4 MiB and never outgrown; a request for which
      * it has no room fails with HK_ERR_LIMIT. It costs no memory until it is used. 0: 256 MiB. Other arenas: 0. */
     size_t reserve_bytes;
-    const char *name;     /* copied; at most HK_ARENA_NAME_MAX bytes; NULL: "arena" */
+    const char *name; /* copied; at most HK_ARENA_NAME_MAX bytes; NULL: "arena" */
 } hk_arena_config;
 
 #ifdef __cplusplus
-#define HK_ARENA_CONFIG_INIT hk_arena_config{sizeof(hk_arena_config), 0, 0, 0, 0, NULL}
+#define HK_ARENA_CONFIG_INIT                                                                                           \
+    hk_arena_config {                                                                                                  \
+        sizeof(hk_arena_config), 0, 0, 0, 0, NULL                                                                      \
+    }
 #else
 #define HK_ARENA_CONFIG_INIT ((hk_arena_config){.struct_size = sizeof(hk_arena_config)})
 #endif
@@ -273,19 +276,19 @@ typedef struct hk_class_statistics {
 } hk_class_statistics;
 
 typedef struct hk_statistics {
-    size_t struct_size;       /* set it before the call: only that many bytes are written */
-    size_t held_bytes;        /* what counts against the limit: lines in use, live or cached, and large blocks */
+    size_t struct_size; /* set it before the call: only that many bytes are written */
+    size_t held_bytes;  /* what counts against the limit: lines in use, live or cached, and large blocks */
     size_t peak_held_bytes;
-    size_t limit_bytes;       /* 0: none */
-    size_t live_blocks;       /* all live blocks, of all sizes */
-    size_t live_bytes;        /* the sum of their usable sizes; in a hardened arena, of whole blocks */
-    size_t large_blocks;      /* those of them that are in no size class */
+    size_t limit_bytes;  /* 0: none */
+    size_t live_blocks;  /* all live blocks, of all sizes */
+    size_t live_bytes;   /* the sum of their usable sizes; in a hardened arena, of whole blocks */
+    size_t large_blocks; /* those of them that are in no size class */
     size_t large_bytes;
-    size_t units;             /* units of 64 KiB of address space that the arena owns */
-    size_t heaps;             /* heaps: one, or one for each thread that came, as far as they were not taken over */
-    size_t limit_failures;    /* requests that the limit refused */
-    size_t system_failures;   /* requests that the operating system refused */
-    size_t size_classes;      /* how many of `classes` are filled in */
+    size_t units;           /* units of 64 KiB of address space that the arena owns */
+    size_t heaps;           /* heaps: one, or one for each thread that came, as far as they were not taken over */
+    size_t limit_failures;  /* requests that the limit refused */
+    size_t system_failures; /* requests that the operating system refused */
+    size_t size_classes;    /* how many of `classes` are filled in */
     hk_class_statistics classes[HK_SIZE_CLASSES_MAX];
 } hk_statistics;
 

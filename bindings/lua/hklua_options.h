@@ -31,7 +31,7 @@ typedef struct hklua_options {
     size_t limit_bytes;  /* 0: none */
     const char *limit_text;
     hklua_statistics_format statistics;
-    const char *heap_map; /* where the picture goes; NULL: none */
+    const char *heap_map;  /* where the picture goes; NULL: none */
     hklua_action *actions; /* owned */
     size_t action_count;
 } hklua_options;

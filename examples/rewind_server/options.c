@@ -14,12 +14,9 @@
 enum { OPTION_LIMIT = 256, OPTION_NO_REWIND, OPTION_REOPEN, OPTION_REQUESTS, OPTION_HELP };
 
 static const struct option long_options[] = {
-    {"limit", required_argument, NULL, OPTION_LIMIT},
-    {"no-rewind", no_argument, NULL, OPTION_NO_REWIND},
-    {"reopen", no_argument, NULL, OPTION_REOPEN},
-    {"requests", required_argument, NULL, OPTION_REQUESTS},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {NULL, 0, NULL, 0},
+    {"limit", required_argument, NULL, OPTION_LIMIT}, {"no-rewind", no_argument, NULL, OPTION_NO_REWIND},
+    {"reopen", no_argument, NULL, OPTION_REOPEN},     {"requests", required_argument, NULL, OPTION_REQUESTS},
+    {"help", no_argument, NULL, OPTION_HELP},         {NULL, 0, NULL, 0},
 };
 
 static const char usage[] =

@@ -10,7 +10,7 @@
 
 typedef struct options {
     application_settings application;
-    uint16_t port;         /* 0: the system picks one */
+    uint16_t port; /* 0: the system picks one */
     bool has_request_bound;
     size_t request_bound; /* the server ends by itself after so many */
 } options;

@@ -219,8 +219,12 @@ Test(handles, which_are_none_own_nothing) {
     hk_arena *ended = make_arena(0), *arena = make_arena(0);
     void *block = hk_arena_alloc(arena, 100);
     cr_assert_eq(hk_arena_destroy(ended), HK_OK);
-    const hk_arena *const handles[] = {NULL, ended, (const hk_arena *)&reports, (const hk_arena *)(uintptr_t)1,
-                                       (const hk_arena *)UINTPTR_MAX, block,
+    const hk_arena *const handles[] = {NULL,
+                                       ended,
+                                       (const hk_arena *)&reports,
+                                       (const hk_arena *)(uintptr_t)1,
+                                       (const hk_arena *)UINTPTR_MAX,
+                                       block,
                                        (const hk_arena *)((uintptr_t)arena + 8)};
     for (size_t i = 0; i < LENGTH_OF(handles); i++)
         cr_assert_not(hk_arena_owns(handles[i], block), "%zu", i);

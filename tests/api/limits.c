@@ -7,7 +7,8 @@
 
 Test(setting, rounds_down_to_lines) {
     hk_arena *arena = make_arena(0);
-    static const size_t limits[] = {LINE, LINE + 1, 2 * LINE - 1, 2 * LINE, 10 * MIB + 5, SIZE_MAX / 2, SIZE_MAX - LINE};
+    static const size_t limits[] = {LINE,         LINE + 1,     2 * LINE - 1,   2 * LINE,
+                                    10 * MIB + 5, SIZE_MAX / 2, SIZE_MAX - LINE};
     for (size_t i = 0; i < LENGTH_OF(limits); i++) {
         cr_assert_eq(hk_arena_set_limit(arena, limits[i]), HK_OK);
         cr_assert_eq(hk_arena_limit(arena), limits[i] / LINE * LINE);
@@ -181,8 +182,7 @@ typedef struct contest {
 static void look(contest *of) {
     hk_statistics totals = {.struct_size = offsetof(hk_statistics, classes)};
     hk_arena_statistics(of->arena, &totals);
-    if (totals.held_bytes > of->limit || totals.peak_held_bytes > of->limit ||
-        atomic_load(&of->live_bytes) > of->limit)
+    if (totals.held_bytes > of->limit || totals.peak_held_bytes > of->limit || atomic_load(&of->live_bytes) > of->limit)
         atomic_store(&of->overstepped, true);
 }
 

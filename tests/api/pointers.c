@@ -85,10 +85,10 @@ static void assert_block(const subject *in, const char *block, hk_pointer_kind k
 static const struct {
     size_t size;
     hk_pointer_kind kind;
-} blocks[] = {{0, HK_POINTER_SMALL},           {8, HK_POINTER_SMALL},      {100, HK_POINTER_SMALL},
-              {SMALL_MAX, HK_POINTER_SMALL},   {20000, HK_POINTER_LARGE},  {UNIT, HK_POINTER_LARGE},
-              {UNIT + 1, HK_POINTER_LARGE},    {MIB, HK_POINTER_LARGE},    {4 * MIB, HK_POINTER_LARGE},
-              {4 * MIB + 1, HK_POINTER_HUGE},  {9 * MIB, HK_POINTER_HUGE}, {64 * MIB, HK_POINTER_HUGE}};
+} blocks[] = {{0, HK_POINTER_SMALL},          {8, HK_POINTER_SMALL},      {100, HK_POINTER_SMALL},
+              {SMALL_MAX, HK_POINTER_SMALL},  {20000, HK_POINTER_LARGE},  {UNIT, HK_POINTER_LARGE},
+              {UNIT + 1, HK_POINTER_LARGE},   {MIB, HK_POINTER_LARGE},    {4 * MIB, HK_POINTER_LARGE},
+              {4 * MIB + 1, HK_POINTER_HUGE}, {9 * MIB, HK_POINTER_HUGE}, {64 * MIB, HK_POINTER_HUGE}};
 
 Test(blocks, live_at_and_around_each_address, .init = set_up) {
     for (int i = 0; i < SUBJECTS; i++) {
@@ -192,9 +192,10 @@ static int global;
 Test(foreign, stack_code_globals_and_other_heaps, .init = set_up) {
     int local;
     void *other = malloc(100), *page = mmap(NULL, 65536, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    const void *const pointers[] = {NULL, &local, &global, "a string", (void *)(uintptr_t)free_remotely, other,
-                                    page, (char *)page + 8, hk_arena_default(), (void *)(uintptr_t)hk_malloc,
-                                    hk_version()};
+    const void *const pointers[] = {
+        NULL,        &local, &global,          "a string",         (void *)(uintptr_t)free_remotely,
+        other,       page,   (char *)page + 8, hk_arena_default(), (void *)(uintptr_t)hk_malloc,
+        hk_version()};
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < LENGTH_OF(pointers); i++)
             assert_foreign(pointers[i]);

@@ -2,7 +2,7 @@
 #include "api_test.h"
 
 /* Of each kind of block, and both sides of each border. */
-static const size_t sizes[] = {1,     8,     16,    24,     100,    1000,    1024,        1025,    5000,    16384,
+static const size_t sizes[] = {1,     8,     16,    24,    100,    1000,    1024,        1025,    5000,    16384,
                                16385, 20000, 65536, 65537, 200000, 4 * MIB, 4 * MIB + 1, 9 * MIB, 17 * MIB};
 
 static size_t smaller(size_t a, size_t b) {

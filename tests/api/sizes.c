@@ -39,10 +39,18 @@ Test(good_size, of_large_blocks) {
     }
 }
 
-static const size_t impossible[] = {SIZE_MAX,           SIZE_MAX - 1,           SIZE_MAX - 7,
-                                    SIZE_MAX - 15,      SIZE_MAX - LINE,        SIZE_MAX - UNIT,
-                                    SIZE_MAX / 2,       SIZE_MAX / 2 + 1,       SIZE_MAX / 2 - 15,
-                                    (size_t)PTRDIFF_MAX, (size_t)PTRDIFF_MAX - LINE, (size_t)1 << 62,
+static const size_t impossible[] = {SIZE_MAX,
+                                    SIZE_MAX - 1,
+                                    SIZE_MAX - 7,
+                                    SIZE_MAX - 15,
+                                    SIZE_MAX - LINE,
+                                    SIZE_MAX - UNIT,
+                                    SIZE_MAX / 2,
+                                    SIZE_MAX / 2 + 1,
+                                    SIZE_MAX / 2 - 15,
+                                    (size_t)PTRDIFF_MAX,
+                                    (size_t)PTRDIFF_MAX - LINE,
+                                    (size_t)1 << 62,
                                     (size_t)1 << 48};
 
 Test(good_size, of_what_cannot_be_is_0) {
@@ -126,9 +134,9 @@ Test(blocks, beyond_any_machine) {
 Test(blocks, of_size_0_are_blocks_of_their_own) {
     for (int i = 0; i < SUBJECTS; i++) {
         subject in = make_subject(i);
-        void *blocks[] = {subject_alloc(&in, 0), subject_alloc(&in, 0), subject_calloc(&in, 0, 100),
-                          subject_calloc(&in, 100, 0), subject_realloc(&in, NULL, 0),
-                          subject_aligned_alloc(&in, 64, 0)};
+        void *blocks[] = {subject_alloc(&in, 0),         subject_alloc(&in, 0),
+                          subject_calloc(&in, 0, 100),   subject_calloc(&in, 100, 0),
+                          subject_realloc(&in, NULL, 0), subject_aligned_alloc(&in, 64, 0)};
         for (size_t k = 0; k < LENGTH_OF(blocks); k++) {
             cr_assert(hk_arena_owns(in.arena, blocks[k]));
             for (size_t l = 0; l < k; l++)
@@ -224,8 +232,8 @@ Test(impossible, products_are_invalid) {
 
 /* ---- zeroed memory ---- */
 
-static const size_t zeroed_sizes[] = {1,     7,     8,      16,     24,     100,    1000,    1024,    4096,   16384,
-                                      16385, 30000, 65536, 65537, 200000, 4 * MIB, 4 * MIB + 1, 9 * MIB};
+static const size_t zeroed_sizes[] = {1,     7,     8,     16,    24,    100,    1000,    1024,        4096,
+                                      16384, 16385, 30000, 65536, 65537, 200000, 4 * MIB, 4 * MIB + 1, 9 * MIB};
 
 static void reuse_dirty(const subject *in, size_t size) {
     enum { BLOCKS = 5 };

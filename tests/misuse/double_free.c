@@ -8,8 +8,8 @@ static const struct {
     size_t few, many;
     bool huge;
 } kinds[] = {
-    {8, 5, 5000, false},       {64, 5, 5000, false},    {1000, 5, 2000, false},  {SMALL_MAX, 3, 200, false},
-    {20000, 3, 100, false},    {UNIT, 3, 50, false},    {200000, 3, 10, false},  {5 * MIB, 2, 3, true},
+    {8, 5, 5000, false},    {64, 5, 5000, false}, {1000, 5, 2000, false}, {SMALL_MAX, 3, 200, false},
+    {20000, 3, 100, false}, {UNIT, 3, 50, false}, {200000, 3, 10, false}, {5 * MIB, 2, 3, true},
 };
 
 typedef struct history {

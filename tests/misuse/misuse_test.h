@@ -198,9 +198,10 @@ static inline void assert_misuse_by(bool other_thread, const misuse_call *call, 
     else
         make_call(&made);
     cr_assert_eq(seen.count, before + 1, "%s(%p): %u reports", call->function, with.pointer, seen.count - before);
-    cr_assert(is_report(&seen, &made, &expected), "%s(%p): %s, block of %zu, given %zu, arena \"%s\"; expected: %s, %zu",
-              seen.function, seen.pointer, hk_status_name(seen.status), seen.block_size, seen.given_size,
-              seen.arena_name, hk_status_name(expected.status), expected.block_size);
+    cr_assert(is_report(&seen, &made, &expected),
+              "%s(%p): %s, block of %zu, given %zu, arena \"%s\"; expected: %s, %zu", seen.function, seen.pointer,
+              hk_status_name(seen.status), seen.block_size, seen.given_size, seen.arena_name,
+              hk_status_name(expected.status), expected.block_size);
     cr_assert_eq(seen.struct_size, sizeof(hk_error_info));
     cr_assert(made.failed, "%s(%p, wanted %zu) did not fail", call->function, with.pointer, made.with.wanted);
     cr_assert(made.last_status == expected.status && seen.last_status == expected.status);
@@ -215,7 +216,8 @@ static inline void assert_misuse(const misuse_call *call, arguments with, expect
 static inline void assert_each_call(const subject *in, void *pointer, size_t size, expectation expected) {
     for (size_t i = 0; i < LENGTH_OF(misuse_calls); i++)
         if (is_for(&misuse_calls[i], in))
-            assert_misuse(&misuse_calls[i], (arguments){.arena = in->arena, .pointer = pointer, .size = size}, expected);
+            assert_misuse(&misuse_calls[i], (arguments){.arena = in->arena, .pointer = pointer, .size = size},
+                          expected);
 }
 
 /* ---- blocks that must not suffer ---- */

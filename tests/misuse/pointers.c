@@ -141,7 +141,7 @@ Test(foreign, null_is_fine, .init = watch) {
 /* ---- interior ---- */
 
 static void assert_each_interior(const subject *in, char *block, size_t size, size_t usable) {
-    const size_t offsets[] = {1,  2,  4,  7,  8,         9,          15,         16,        24,       32,
+    const size_t offsets[] = {1,  2,    4,    7,        8,    9,           15,      16,         24,         32,
                               64, LINE, 4096, UNIT - 8, UNIT, 4 * MIB - 8, 4 * MIB, usable / 2, usable - 8, usable - 1};
     expectation expected = {HK_ERR_INTERIOR_POINTER, usable, 0, hk_arena_name(in->arena)};
     for (size_t i = 0; i < LENGTH_OF(offsets); i++)

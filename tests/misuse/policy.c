@@ -98,8 +98,8 @@ static const char *line_of(const struct misuse_case *misuse, const char *pointer
     int before = name != NULL ? (int)(name - misuse->about) : (int)strlen(misuse->about);
     length += snprintf(line + length, sizeof line - (size_t)length, "%.*s", before, misuse->about);
     if (name != NULL)
-        length += snprintf(line + length, sizeof line - (size_t)length, "%s%s", hk_arena_name(hk_arena_default()),
-                           name + 2);
+        length +=
+            snprintf(line + length, sizeof line - (size_t)length, "%s%s", hk_arena_name(hk_arena_default()), name + 2);
     snprintf(line + length, sizeof line - (size_t)length, "\n");
     return line;
 }

@@ -64,8 +64,8 @@ static const struct {
     const char *name;
     void (*run)(void);
 } cases[] = {
-    {"double_free", double_free}, {"foreign", foreign},       {"interior", interior}, {"wrong_arena", wrong_arena},
-    {"wrong_size", wrong_size},   {"bad_arena", bad_arena},   {"twice", twice},       {"no_misuse", no_misuse},
+    {"double_free", double_free}, {"foreign", foreign},     {"interior", interior}, {"wrong_arena", wrong_arena},
+    {"wrong_size", wrong_size},   {"bad_arena", bad_arena}, {"twice", twice},       {"no_misuse", no_misuse},
 };
 
 static int set_policy(const char *name) {

@@ -277,9 +277,9 @@ static void assert_shrinks_in_place(void *block, size_t from, size_t to) {
 static const struct {
     size_t from, to;
 } shrinks[] = {
-    {100, 10},         {16384, 100},      {16384, 15000},  {20000, 17000},  {20000, 100},     {65536, 16384},
-    {200000, 100000},  {200000, 20000},   {200000, 100},   {4 * MIB, 70000}, {5 * MIB, 4 * MIB}, {9 * MIB, 5 * MIB},
-    {5 * MIB, MIB},    {5 * MIB, 20000},  {5 * MIB, 10},
+    {100, 10},          {16384, 100},       {16384, 15000},  {20000, 17000},   {20000, 100},
+    {65536, 16384},     {200000, 100000},   {200000, 20000}, {200000, 100},    {4 * MIB, 70000},
+    {5 * MIB, 4 * MIB}, {9 * MIB, 5 * MIB}, {5 * MIB, MIB},  {5 * MIB, 20000}, {5 * MIB, 10},
 };
 
 static void shrink_without_memory(void (*end_memory)(void)) {

@@ -52,9 +52,18 @@ Test(arena, invented_handles_are_not_found, .init = start) {
     static const int fixed = 0;
     hki_arena *arena = create_plain();
     const char *handle = (const char *)hki_arena_handle(arena);
-    const void *const invented[] = {NULL, &fixed, handle + 1, handle + 8, handle - 8, handle + HKI_SLOT_SIZE,
-                                    handle - HKI_SLOT_SIZE, handle + HKI_SLOT_SIZE / 2, (void *)UINTPTR_MAX, &arena,
-                                    hki_heap_slots.base, hki_arena_slots.base + 100 * (size_t)HKI_SLOT_SIZE};
+    const void *const invented[] = {NULL,
+                                    &fixed,
+                                    handle + 1,
+                                    handle + 8,
+                                    handle - 8,
+                                    handle + HKI_SLOT_SIZE,
+                                    handle - HKI_SLOT_SIZE,
+                                    handle + HKI_SLOT_SIZE / 2,
+                                    (void *)UINTPTR_MAX,
+                                    &arena,
+                                    hki_heap_slots.base,
+                                    hki_arena_slots.base + 100 * (size_t)HKI_SLOT_SIZE};
     for (size_t i = 0; i < LENGTH_OF(invented); i++)
         cr_assert_null(hki_arena_find(invented[i]), "%zu", i);
 }

@@ -71,8 +71,8 @@ static int naive_find_row(uint64_t word, unsigned count, unsigned alignment) {
 static void assert_rows_found(uint64_t word) {
     for (unsigned alignment = 1; alignment <= 64; alignment *= 2)
         for (unsigned count = 1; count <= 64; count++)
-            cr_assert_eq(hki_find_row(word, count, alignment), naive_find_row(word, count, alignment),
-                         "%llx, %u at %u", (unsigned long long)word, count, alignment);
+            cr_assert_eq(hki_find_row(word, count, alignment), naive_find_row(word, count, alignment), "%llx, %u at %u",
+                         (unsigned long long)word, count, alignment);
 }
 
 Test(base, find_row_in_special_words) {

@@ -12,7 +12,8 @@ static void start_arena(void) {
     let_start();
     handle = make_arena(HK_ARENA_ONE_THREAD_AT_A_TIME, 8, 0);
     arena = hki_arena_find(handle);
-    cr_assert_not_null(hk_arena_alloc(handle, HKI_UNIT_SIZE)); /* so the arena is not young: each size has its own class */
+    cr_assert_not_null(
+        hk_arena_alloc(handle, HKI_UNIT_SIZE)); /* so the arena is not young: each size has its own class */
 }
 
 static void assert_nothing_at(const void *pointer, hk_pointer_kind kind, hk_status status) {
@@ -43,9 +44,22 @@ Test(block, foreign_addresses, .init = start_arena) {
     int local;
     char *base = (char *)hki_registry.base;
     size_t bytes = atomic_load(&hki_registry.granules) << HKI_GRANULE_SHIFT;
-    const void *const foreign[] = {NULL, (void *)1, (void *)UINTPTR_MAX, &local, &fixed, (void *)&hki_registry, arena,
-                                   base - 1, base - 8, base, base + 8, base + bytes - 1, base + bytes, base + bytes + 8,
-                                   (void *)(UINTPTR_MAX / 2), (void *)((uintptr_t)1 << 63)};
+    const void *const foreign[] = {NULL,
+                                   (void *)1,
+                                   (void *)UINTPTR_MAX,
+                                   &local,
+                                   &fixed,
+                                   (void *)&hki_registry,
+                                   arena,
+                                   base - 1,
+                                   base - 8,
+                                   base,
+                                   base + 8,
+                                   base + bytes - 1,
+                                   base + bytes,
+                                   base + bytes + 8,
+                                   (void *)(UINTPTR_MAX / 2),
+                                   (void *)((uintptr_t)1 << 63)};
     for (size_t i = 0; i < LENGTH_OF(foreign); i++)
         assert_nothing_at(foreign[i], HK_POINTER_FOREIGN, HK_ERR_FOREIGN_POINTER);
     assert_nothing_at(base + bytes / 2, HK_POINTER_FOREIGN, HK_ERR_FOREIGN_POINTER); /* no segment there */

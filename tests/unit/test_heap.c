@@ -325,7 +325,8 @@ static void change_slot(unsigned i, uint32_t *seed) {
     }
     slots[i].size_class = next_random(seed) % (HKI_CLASSES + 1);
     slots[i].lines = 1 + next_random(seed) % 64;
-    slots[i].granule = slots[i].size_class == HKI_CLASS_LARGE ? alloc_lines(slots[i].lines) : alloc(slots[i].size_class);
+    slots[i].granule =
+        slots[i].size_class == HKI_CLASS_LARGE ? alloc_lines(slots[i].lines) : alloc(slots[i].size_class);
     cr_assert_neq(slots[i].granule, 0);
     fill(hki_granule_address(slots[i].granule), bytes_of_slot(i), i);
 }

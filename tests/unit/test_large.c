@@ -89,8 +89,17 @@ static void assert_counts(size_t blocks, size_t lines, size_t units) {
 /* ---- take and give ---- */
 
 Test(large, sizes_at_the_borders, .init = start) {
-    const size_t lines[] = {1, 63, 64, 65, 128, 129, SEGMENT_LINES - 1, SEGMENT_LINES, SEGMENT_LINES + 1,
-                            2 * SEGMENT_LINES, 2 * SEGMENT_LINES + 1};
+    const size_t lines[] = {1,
+                            63,
+                            64,
+                            65,
+                            128,
+                            129,
+                            SEGMENT_LINES - 1,
+                            SEGMENT_LINES,
+                            SEGMENT_LINES + 1,
+                            2 * SEGMENT_LINES,
+                            2 * SEGMENT_LINES + 1};
     for (size_t i = 0; i < LENGTH_OF(lines); i++) {
         bool huge = lines[i] > SEGMENT_LINES;
         uintptr_t granule = take(lines[i]);
@@ -317,7 +326,8 @@ Test(large, pages_behind_a_shrunk_block_are_given_back, .init = start) {
     char *start_of_block = hki_granule_address(granule);
     fill_block(granule, 2 * SEGMENT_LINES, 1);
     cr_assert_eq(resize(granule, SEGMENT_LINES + 1), granule);
-    char *behind = (char *)hki_align_up((uintptr_t)start_of_block + HKI_SEGMENT_SIZE + HKI_LINE_SIZE, hki_os_page_size());
+    char *behind =
+        (char *)hki_align_up((uintptr_t)start_of_block + HKI_SEGMENT_SIZE + HKI_LINE_SIZE, hki_os_page_size());
     cr_assert(is_zero(behind, (size_t)(start_of_block + 2 * (size_t)HKI_SEGMENT_SIZE - behind)));
     cr_assert(block_is_filled(granule, SEGMENT_LINES + 1, 1));
 }

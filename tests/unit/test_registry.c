@@ -76,7 +76,8 @@ static void *take_slot(hki_slots *slots) {
 }
 
 static void occupy(size_t segment) {
-    void *got = mmap(address_of(segment), HKI_SEGMENT_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *got =
+        mmap(address_of(segment), HKI_SEGMENT_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     cr_assert_eq(got, (void *)address_of(segment));
 }
 
@@ -130,7 +131,6 @@ Test(registry, starts_after_any_refusal) {
     fill(address_of(segment), HKI_SEGMENT_SIZE, 1);
 }
 
-
 Test(registry, takes_a_smaller_window_if_the_first_call_is_refused) {
     hki_os_fail_calls(0, 1);
     start();
@@ -164,8 +164,16 @@ Test(registry, granules_and_addresses_are_inverse) {
 Test(registry, addresses_outside_do_not_exist) {
     start();
     uintptr_t base = hki_registry.base, bytes = atomic_load(&hki_registry.granules) << HKI_GRANULE_SHIFT;
-    const uintptr_t outside[] = {0, 8, base - 8, base - 1, base + bytes, base + bytes + 8, UINTPTR_MAX, UINTPTR_MAX - 7,
-                                 (uintptr_t)1 << 63, (uintptr_t)&base};
+    const uintptr_t outside[] = {0,
+                                 8,
+                                 base - 8,
+                                 base - 1,
+                                 base + bytes,
+                                 base + bytes + 8,
+                                 UINTPTR_MAX,
+                                 UINTPTR_MAX - 7,
+                                 (uintptr_t)1 << 63,
+                                 (uintptr_t)&base};
     for (size_t i = 0; i < LENGTH_OF(outside); i++)
         cr_assert_not(hki_granule_exists(hki_granule_of((const void *)outside[i])), "%zu", i);
 }
