@@ -48,7 +48,8 @@ int allocator_find(const allocator *opened, const char *name, void *function);
 /* The same for the handle of any library. */
 int find_function(void *handle, const char *name, void *function);
 
-/* The file beside `opened` with this name (as libhakmem_lua.so is beside libhakmem.so), loaded; NULL if there is none. */
+/* The file beside `opened` with this name (as libhakmem_lua.so is beside libhakmem.so), loaded; NULL if there is
+ * none. */
 void *allocator_open_companion(const allocator *opened, const char *file_name);
 
 #endif

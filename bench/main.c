@@ -74,7 +74,8 @@ static int list_command(int argc, char **argv) {
     return EXIT_SUCCESS;
 }
 
-/* argp parses from argv[1] on; argv[0] is what its messages call the command. `argv` itself stays whole for a restart. */
+/* argp parses from argv[1] on; argv[0] is what its messages call the command. `argv` itself stays whole for a
+ * restart. */
 static int run_named(const char *command, int argc, char **argv) {
     static char full_name[32];
     char **rest = calloc((size_t)argc + 1, sizeof *rest);

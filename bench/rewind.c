@@ -1,5 +1,5 @@
-/* rewind_times: how long a request to a warm Lua state and the rollback after it take, in both ways of rewinding, beside
- * what there is without it: closing the state and loading the application anew. Prints medians, in microseconds.
+/* rewind_times: how long a request to a warm Lua state and the rollback after it take, in both ways of rewinding,
+ * beside what there is without it: closing the state and loading the application anew. Prints medians, in microseconds.
  *
  * usage: rewind_times [REQUESTS]
  * The application holds some 5 MB in tables, strings and closures; a request looks things up, builds a page of text and

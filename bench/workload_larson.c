@@ -1,8 +1,9 @@
 /* workload_larson: a server whose workers come and go. Each of T chains has an array of blocks; its thread replaces
  * random ones, and after GENERATION_REPLACEMENTS hands the whole array to a new thread that it starts, and ends.
  *
- * One thread of a chain at a time touches the chain; pthread_create orders the hand-over. The last one counts itself off
- * under `chains_lock`. So nearly every block is freed by a thread that did not allocate it, some time after that ended. */
+ * One thread of a chain at a time touches the chain; pthread_create orders the hand-over. The last one counts itself
+ * off under `chains_lock`. So nearly every block is freed by a thread that did not allocate it, some time after that
+ * ended. */
 #include "support.h"
 #include "workloads.h"
 

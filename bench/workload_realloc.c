@@ -1,7 +1,7 @@
 /* workload_realloc: growing vectors. A random one of N is pushed to; when full it grows, by half or to twice its size.
  *
- * A vector ends at a length chosen beforehand, evenly by order of magnitude (many short, few long); then a sample of its
- * elements is compared with what was pushed, and it is freed. Each element is its index plus the vector's `tag`. */
+ * A vector ends at a length chosen beforehand, evenly by order of magnitude (many short, few long); then a sample of
+ * its elements is compared with what was pushed, and it is freed. Each element is its index plus the vector's `tag`. */
 #include "support.h"
 #include "workloads.h"
 

@@ -16,7 +16,8 @@ typedef struct worker {
     pthread_t thread;
 } worker;
 
-/* Written out twice by the compiler: a size by mask when the span is a power of two (fixed: mask 0), else by product. */
+/* Written out twice by the compiler: a size by mask when the span is a power of two (fixed: mask 0), else by
+ * product. */
 static inline __attribute__((always_inline)) uint32_t slots_loop(const worker *w, uint64_t operations, int by_mask) {
     void *(*const allocate)(size_t) = w->allocator->allocate;
     void (*const release)(void *) = w->allocator->release;

@@ -2,8 +2,8 @@
  *
  * An operation is one call that allocates or frees in `fixed`, `mixed`, `larson`; one block that crossed over in
  * `remote`; one push of 32 bytes in `realloc`; one run of the program in `lua`; the one allocation in `start`; a heap's
- * whole life in `create`; a heap in `arenas-alive`; a state in `states`, `states-closed`, `end-of-state`; a block of the
- * first burst in `burst`; a request in `rollback`. */
+ * whole life in `create`; a heap in `arenas-alive`; a state in `states`, `states-closed`, `end-of-state`; a block of
+ * the first burst in `burst`; a request in `rollback`. */
 #ifndef HKBENCH_WORKLOADS_H
 #define HKBENCH_WORKLOADS_H
 

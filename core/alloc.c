@@ -104,7 +104,8 @@ static hk_status alloc_small(hki_heap *heap, unsigned size_class, uintptr_t *gra
     return status;
 }
 
-/* Arenas of alignment 16 have classes as hk_good_size tells them; of the others, interpreters' private ones may differ. */
+/* Arenas of alignment 16 have classes as hk_good_size tells them; of the others, interpreters' private ones may
+ * differ. */
 static bool may_borrow(const hki_arena *arena) {
     return arena->one_thread && arena->min_alignment == 8 && !arena->hardened;
 }
@@ -252,9 +253,9 @@ static bool is_retired(const hki_block *block) {
     return owner != NULL && hki_arena_is_retired(owner);
 }
 
-/* HK_OK if the target is a live block of the arena and has the given size, if any; a hardened arena's is to be verified by
- * its canary yet. Else which misuse it would be; that is reported when the arena has been left, as the handler may come in
- * again, or never return. */
+/* HK_OK if the target is a live block of the arena and has the given size, if any; a hardened arena's is to be verified
+ * by its canary yet. Else which misuse it would be; that is reported when the arena has been left, as the handler may
+ * come in again, or never return. */
 static hk_status find_target(const hki_arena *arena, hki_target target, hki_block *block) {
     *block = hki_block_find(target.pointer);
     hk_status status = block->status;
@@ -280,8 +281,8 @@ static hk_status free_block(hki_arena *arena, const hki_block *block, size_t siz
     return HK_OK;
 }
 
-/* Frees a small block of another thread's heap, or of our own in a line where others have freed, without a look at the unit
- * and the run that its owner is writing. False, and nothing has changed, for all others. */
+/* Frees a small block of another thread's heap, or of our own in a line where others have freed, without a look at the
+ * unit and the run that its owner is writing. False, and nothing has changed, for all others. */
 static bool free_small(const hki_arena *arena, hki_heap *own, uintptr_t granule) {
     if (!hki_granule_exists(granule))
         return false;

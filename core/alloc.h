@@ -1,5 +1,5 @@
-/* alloc: the only place where size classes, heaps and large blocks meet. These are the complete, slow ways; the api files
- * hold the fast ones and come here when those miss. No state but whether hakmem has started. */
+/* alloc: the only place where size classes, heaps and large blocks meet. These are the complete, slow ways; the api
+ * files hold the fast ones and come here when those miss. No state but whether hakmem has started. */
 #ifndef HKI_ALLOC_H
 #define HKI_ALLOC_H
 
@@ -52,8 +52,8 @@ HKI_MISS void *hki_realloc(hki_arena *arena, hki_target target, size_t size);
 /* What its user may use of a block. In a hardened arena it is read from the block, which nobody may free meanwhile. */
 size_t hki_usable_size(const hki_block *block);
 
-/* Ways to a block of another size without copying: its granule, 0 if there is none. The second is for shrinks, and always
- * finds one; it may leave the block as long as it was. */
+/* Ways to a block of another size without copying: its granule, 0 if there is none. The second is for shrinks, and
+ * always finds one; it may leave the block as long as it was. */
 uintptr_t hki_resize_in_place(hki_arena *arena, const hki_block *block, size_t size);
 uintptr_t hki_shrink_in_place(hki_arena *arena, const hki_block *block, size_t size);
 

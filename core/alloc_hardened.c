@@ -187,8 +187,8 @@ hk_status hki_hardened_free_sized(hki_arena *arena, hki_target target) {
 
 typedef uintptr_t resize_function(hki_arena *arena, const hki_block *block, size_t size);
 
-/* Keeps the first `keep` bytes of a block and resizes it if `resize` can, or else leaves it with just those in use. Lines
- * that it grows by are zeroed. NULL if it cannot be resized. */
+/* Keeps the first `keep` bytes of a block and resizes it if `resize` can, or else leaves it with just those in use.
+ * Lines that it grows by are zeroed. NULL if it cannot be resized. */
 static void *resize_with(resize_function *resize, hki_arena *arena, const hki_block *block, size_t keep, size_t size) {
     char *address = hki_granule_address(block->granule);
     hki_hardened_erase(address + keep, block->size - keep);

@@ -17,7 +17,8 @@ HKI_SLOW void *hki_written_after_free(const char *function, void *block);
 hk_status hki_hardened_free(hki_arena *arena, void *pointer, const char *function);
 /* The same with the size that was asked for. */
 hk_status hki_hardened_free_sized(hki_arena *arena, hki_target target);
-/* Of a target that was found, to 1..HKI_BLOCK_MAX bytes. It is verified here; *status is HK_OK, or says what is wrong. */
+/* Of a target that was found, to 1..HKI_BLOCK_MAX bytes. It is verified here; *status is HK_OK, or says what is
+ * wrong. */
 void *hki_hardened_realloc(hki_arena *arena, hki_target target, size_t size, const hki_block *block, hk_status *status);
 
 #endif

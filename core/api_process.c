@@ -1,5 +1,5 @@
-/* api_process: the process heap, sizes, misuse policy, and what a pointer is. The fast paths are here in full; what they
- * miss goes to alloc.h. */
+/* api_process: the process heap, sizes, misuse policy, and what a pointer is. The fast paths are here in full; what
+ * they miss goes to alloc.h. */
 #include "alloc.h"
 #include "report.h"
 

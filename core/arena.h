@@ -1,11 +1,12 @@
-/* arena: handles, and what belongs to each: heaps, large blocks, quota. Slots of ended arenas are used again oldest first,
- * each time with another handle, so that a stale handle is told from a live one; most of them have no memory until then.
+/* arena: handles, and what belongs to each: heaps, large blocks, quota. Slots of ended arenas are used again oldest
+ * first, each time with another handle, so that a stale handle is told from a live one; most of them have no memory
+ * until then.
  *
  * hki_arenas_lock guards the slots, every list of heaps and `idle`. Handle, quota and large are read by any thread.
  *
- * Invariants: an arena of one thread at a time has just the heap inside it; a thread-safe one leaves that empty, and its
- * heaps, each owned by a thread or idle, are on the list `heaps`. A retired arena has no handle and retired_blocks > 0
- * live blocks; nobody allocates in it, and whoever frees holds hki_arenas_lock. */
+ * Invariants: an arena of one thread at a time has just the heap inside it; a thread-safe one leaves that empty, and
+ * its heaps, each owned by a thread or idle, are on the list `heaps`. A retired arena has no handle and retired_blocks
+ * > 0 live blocks; nobody allocates in it, and whoever frees holds hki_arenas_lock. */
 #ifndef HKI_ARENA_H
 #define HKI_ARENA_H
 
@@ -36,8 +37,8 @@ extern _Atomic(hki_arena *) hki_default_arena;
 /* Makes the default arena. False if the OS refuses. hki_registry_start comes first. */
 bool hki_arena_start(void);
 
-/* A bit of a hardened arena's handle that the arena does not store: so the fast paths, which hki_arena_find_ordinary opens,
- * do not find it, and it pays for nothing that it cannot use. */
+/* A bit of a hardened arena's handle that the arena does not store: so the fast paths, which hki_arena_find_ordinary
+ * opens, do not find it, and it pays for nothing that it cannot use. */
 enum { HKI_HANDLE_HARDENED = 4 };
 
 /* The arena of a handle, unless it is a hardened one; NULL if the handle is null, stale or invented. */
@@ -90,11 +91,11 @@ bool hki_arena_destroy(const hk_arena *handle);
 bool hki_arena_reset(const hk_arena *handle);
 /* Ends the handle; the arena ends with its last block. */
 bool hki_arena_retire(const hk_arena *handle);
-/* Frees a block of a retired arena. HK_ERR_DOUBLE_FREE if it is not live (any more); a hardened arena's is verified, and
- * `size` is for that. */
+/* Frees a block of a retired arena. HK_ERR_DOUBLE_FREE if it is not live (any more); a hardened arena's is verified,
+ * and `size` is for that. */
 HKI_SLOW hk_status hki_arena_free_retired(hki_arena *arena, const void *pointer, size_t size);
-/* Gives back all that no live block needs, pages included, now: of the caller's own heap, if any, and of idle ones. Heaps
- * that other threads own follow at their next refill. */
+/* Gives back all that no live block needs, pages included, now: of the caller's own heap, if any, and of idle ones.
+ * Heaps that other threads own follow at their next refill. */
 void hki_arena_trim(hki_arena *arena, hki_heap *own);
 /* The same for all arenas, and for the pool that they share; but heaps inside of arenas follow at their next refill. */
 void hki_arenas_purge(void);

@@ -12,7 +12,8 @@
 #define HKI_LIKELY(x) __builtin_expect(!!(x), 1)
 #define HKI_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define HKI_INLINE static inline __attribute__((always_inline))
-/* What the fast paths call when they miss: out of line, and either hardly ever called, so that size counts, or often. */
+/* What the fast paths call when they miss: out of line, and either hardly ever called, so that size counts, or
+ * often. */
 #define HKI_SLOW __attribute__((cold, noinline))
 #define HKI_MISS __attribute__((noinline))
 
@@ -98,7 +99,8 @@ HKI_INLINE unsigned hki_take_row(uint64_t *word, unsigned *first) {
     return count;
 }
 
-/* Marks functions that are compiled for processors with 32-byte registers; hki_cpu_is_wide tells whether this is one. */
+/* Marks functions that are compiled for processors with 32-byte registers; hki_cpu_is_wide tells whether this is
+ * one. */
 #if defined(__x86_64__)
 #define HKI_WIDE __attribute__((target("avx2")))
 HKI_INLINE bool hki_cpu_is_wide(void) {

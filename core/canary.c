@@ -1,4 +1,5 @@
-/* canary: see canary.h. State: the secret, written once under hki_arenas_lock before the first hardened arena exists. */
+/* canary: see canary.h. State: the secret, written once under hki_arenas_lock before the first hardened arena
+ * exists. */
 #include "canary.h"
 
 #include "lock.h"

@@ -1,10 +1,11 @@
-/* canary: the bytes behind what was asked for, in the blocks of hardened arenas, and the secret that they are made from.
+/* canary: the bytes behind what was asked for, in the blocks of hardened arenas, and the secret that they are made
+ * from.
  *
  * A block of `size` bytes of which `asked` were asked for has size - asked >= HKI_SLACK_MIN bytes of slack, all of them
- * canary: the block's key, over and over. In the last eight bytes, the seal, the slack's length is mixed in twice. So what
- * was asked for is known from the block alone, and no byte behind it changes unseen: a length that does not stand there
- * twice, or a byte that is not the key's, is an overflow. No byte of the key is 0, and the seal's first byte is the key's,
- * so that the end of a string one byte too far is always seen.
+ * canary: the block's key, over and over. In the last eight bytes, the seal, the slack's length is mixed in twice. So
+ * what was asked for is known from the block alone, and no byte behind it changes unseen: a length that does not stand
+ * there twice, or a byte that is not the key's, is an overflow. No byte of the key is 0, and the seal's first byte is
+ * the key's, so that the end of a string one byte too far is always seen.
  *
  * A thread that frees another heap's block claims it by exchanging the seal, so that of several only one goes on.
  *
@@ -75,12 +76,13 @@ static inline size_t hki_seal_read(const void *block, size_t size, uint64_t key)
 
 /* ---- the whole canary ---- */
 
-/* Nearly all canaries lie in their block's last HKI_WINDOW bytes, and are written and checked there without a branch: a mask
- * out of this table is 0 before them and ~0 in them. */
+/* Nearly all canaries lie in their block's last HKI_WINDOW bytes, and are written and checked there without a branch: a
+ * mask out of this table is 0 before them and ~0 in them. */
 enum { HKI_WINDOW_QUADS = 3, HKI_WINDOW = HKI_WINDOW_QUADS * sizeof(hki_quad) };
 extern const uint8_t hki_canary_masks[2 * HKI_WINDOW];
 
-/* The mask of 32 bytes that begin `before_end` before the end of a block, of whose bytes the last `slack` are canary. */
+/* The mask of 32 bytes that begin `before_end` before the end of a block, of whose bytes the last `slack` are
+ * canary. */
 HKI_INLINE void hki_canary_mask(hki_quad *mask, size_t slack, size_t before_end) {
     __builtin_memcpy(mask, hki_canary_masks + HKI_WINDOW + slack - before_end, sizeof *mask);
 }
@@ -91,8 +93,8 @@ HKI_INLINE uint64_t hki_bytes_from(size_t byte) {
 }
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a word's first byte is its lowest");
 
-/* Makes all bytes from `asked` on canary; of a block that was shrunk by more than 256 MiB and could not be moved, the last
- * 256 MiB. */
+/* Makes all bytes from `asked` on canary; of a block that was shrunk by more than 256 MiB and could not be moved, the
+ * last 256 MiB. */
 static inline void hki_canary_write(void *block, size_t size, size_t asked) {
     HKI_ASSERT(asked <= size - HKI_SLACK_MIN);
     if (size - asked > HKI_SEAL_LENGTH_MASK)
@@ -146,7 +148,8 @@ static inline size_t hki_canary_check(const void *block, size_t size) {
     return HKI_CANARY_BROKEN;
 }
 
-/* The quick way for nearly all blocks: true if the canary is whole; false if it is not, or does not lie in the window. */
+/* The quick way for nearly all blocks: true if the canary is whole; false if it is not, or does not lie in the
+ * window. */
 HKI_INLINE bool hki_canary_is_whole(const void *block, size_t size) {
     const hki_quad but_seal = {UINT64_MAX, UINT64_MAX, UINT64_MAX, 0};
     uint64_t key = hki_canary_key(block);
@@ -183,7 +186,8 @@ HKI_INLINE size_t hki_canary_usable(const void *block, size_t size) {
 }
 
 /* Verifies a block for a thread that frees it and is not its heap's owner: HK_OK for one such thread alone, which has
- * claimed the block, and HK_ERR_DOUBLE_FREE for others meanwhile. Only who has claimed it looks at more than the seal. */
+ * claimed the block, and HK_ERR_DOUBLE_FREE for others meanwhile. Only who has claimed it looks at more than the
+ * seal. */
 static inline hk_status hki_canary_claim(void *block, size_t size, size_t size_known) {
     uint64_t key = hki_canary_key(block);
     size_t asked = hki_seal_read(block, size, key);

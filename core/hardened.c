@@ -7,8 +7,9 @@
 
 #include <string.h>
 
-/* How many blocks of a class wait in its ring at least, before they can be handed out again; and how many are in its urn at
- * most, at least when one is drawn from it, and after it was filled or had to give some back. By bytes, within bounds. */
+/* How many blocks of a class wait in its ring at least, before they can be handed out again; and how many are in its
+ * urn at most, at least when one is drawn from it, and after it was filled or had to give some back. By bytes, within
+ * bounds. */
 enum {
     RING_BYTES = 16384,
     RING_MOST = 64,

@@ -1,14 +1,15 @@
-/* hardened: what a heap of a hardened arena has in place of stacks: for each class a ring, in which freed blocks wait in
- * the order in which they came, and behind it an urn, from which blocks are drawn at random. The heap's owner is inside,
- * but for hki_hardened_blocks, which any thread may call.
+/* hardened: what a heap of a hardened arena has in place of stacks: for each class a ring, in which freed blocks wait
+ * in the order in which they came, and behind it an urn, from which blocks are drawn at random. The heap's owner is
+ * inside, but for hki_hardened_blocks, which any thread may call.
  *
  * A block's way: run (parked) -> urn -> next -> live -> ring -> urn. What the urn cannot hold goes back to its run.
  *
  * The fast paths see stacks that are empty and full at once, and a heap whose tag no line has: so all of them miss.
  *
  * Invariants, for each class: the urn's blocks are slots[0, urn_blocks), with urn_blocks <= urn_slots; the ring's are
- * slots[urn_slots, urn_slots + ring_blocks), the oldest one at ring_next once it is full. urn_room is urn_slots while the
- * ring is full, or 0. A block in one of them, drawn or parked is all zeros, or was written to after it was freed. */
+ * slots[urn_slots, urn_slots + ring_blocks), the oldest one at ring_next once it is full. urn_room is urn_slots while
+ * the ring is full, or 0. A block in one of them, drawn or parked is all zeros, or was written to after it was
+ * freed. */
 #ifndef HKI_HARDENED_H
 #define HKI_HARDENED_H
 

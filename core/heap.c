@@ -172,7 +172,8 @@ static bool can_grow(const hki_heap *heap, unsigned size_class) {
     return heap->books[size_class].slots < hki_classes[size_class].stack_slots;
 }
 
-/* A class that only allocates gets a longer stack when it has more blocks than slots; many more, in a heap of one unit. */
+/* A class that only allocates gets a longer stack when it has more blocks than slots; many more, in a heap of one
+ * unit. */
 static bool should_grow(const hki_heap *heap, unsigned size_class) {
     const hki_class_books *books = &heap->books[size_class];
     uint32_t per_slot = heap->units > 1 ? 1 : BLOCKS_PER_SLOT;
@@ -226,8 +227,8 @@ HKI_INLINE void for_used_classes(hki_heap *heap, void (*visit)(hki_heap *heap, u
             visit(heap, word * 64 + hki_lowest_bit(bits));
 }
 
-/* In a heap of one unit, lines of classes without live blocks can be had by others: a young interpreter soon goes back to
- * few classes. */
+/* In a heap of one unit, lines of classes without live blocks can be had by others: a young interpreter soon goes back
+ * to few classes. */
 static void end_if_idle(hki_heap *heap, unsigned size_class) {
     const hki_class_books *books = &heap->books[size_class];
     uint32_t stacked = hki_heap_stacked(heap, size_class);
@@ -237,8 +238,8 @@ static void end_if_idle(hki_heap *heap, unsigned size_class) {
     remove_parked_runs(heap, size_class);
 }
 
-/* What others have freed waits until the class has no blocks left, or for some refills of whatever class: a collection looks
- * at whole units, so it should find many blocks there. */
+/* What others have freed waits until the class has no blocks left, or for some refills of whatever class: a collection
+ * looks at whole units, so it should find many blocks there. */
 bool hki_heap_should_collect(hki_heap *heap, unsigned size_class) {
     const hki_class_books *books = &heap->books[size_class];
     if (atomic_load_explicit(&heap->pending, memory_order_relaxed) == 0)
@@ -318,8 +319,8 @@ static bool has_remote_bits(uint32_t line) {
     return any != 0;
 }
 
-/* Lets the fast path free in a line again, if nothing there waits to be collected. Who finds the mark before it goes has set
- * his bit before that, so we see it behind the fence, and set the mark again. */
+/* Lets the fast path free in a line again, if nothing there waits to be collected. Who finds the mark before it goes
+ * has set his bit before that, so we see it behind the fence, and set the mark again. */
 void hki_heap_unmark(uint32_t line) {
     _Atomic uint32_t *tag = &hki_registry.line_tags[line];
     if (has_remote_bits(line))
@@ -425,12 +426,12 @@ static bool notify_owner(hki_unit *unit) {
     return true;
 }
 
-/* Marks the line, for the owner's own frees there and for its collection, and tells the owner that there is something to
- * collect in the unit. Marks stay, so that a line where others free again and again is not written to. Whoever finds
+/* Marks the line, for the owner's own frees there and for its collection, and tells the owner that there is something
+ * to collect in the unit. Marks stay, so that a line where others free again and again is not written to. Whoever finds
  * remote_lines set leaves the rest to the one that set it: the owner sets it back before it looks. By now the block may
- * have been collected along with another one, and its unit may have gone back to the pool, or to another heap. As long as
- * remote_lines is not 0 a heap does not give its unit back; so the owner that we read after setting it, if any, has to be
- * told; and a unit without one has nothing to collect. */
+ * have been collected along with another one, and its unit may have gone back to the pool, or to another heap. As long
+ * as remote_lines is not 0 a heap does not give its unit back; so the owner that we read after setting it, if any, has
+ * to be told; and a unit without one has nothing to collect. */
 static void notify(uintptr_t granule) {
     hki_unit *unit = hki_granule_unit(granule);
     uint32_t line = hki_granule_line(granule);
@@ -452,9 +453,9 @@ static void notify(uintptr_t granule) {
 /* Whether a block was dead before our remote bit was set, for another free had been collected in the meantime.
  *
  * If it is not live, our bit may also have been collected just now, the block handed out again and freed by yet another
- * thread, whose bit we then see. But while nobody collects, a bit of a free that counts stands on a live block: the owner
- * clears both, live first, while the unit's `collections` is odd. So a bit without a live block, seen with `collections`
- * even and the same before and after, is ours and counts for nothing. */
+ * thread, whose bit we then see. But while nobody collects, a bit of a free that counts stands on a live block: the
+ * owner clears both, live first, while the unit's `collections` is odd. So a bit without a live block, seen with
+ * `collections` even and the same before and after, is ours and counts for nothing. */
 static bool was_dead(uintptr_t granule) {
     uint64_t mask = hki_granule_mask(granule);
     const hki_unit *unit = hki_granule_unit(granule);

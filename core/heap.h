@@ -1,15 +1,15 @@
 /* heap: one owner's stacks of free blocks, runs and units, in one arena. One thread at a time is inside, but for
  * hki_heap_free_remote, which any thread may call, and the counts, which any thread may read.
  *
- * A block's way: run (parked) -> refill -> stack -> live -> stack -> flush -> run. A block that another thread frees goes
- * live -> remote -> collect -> stack or run.
+ * A block's way: run (parked) -> refill -> stack -> live -> stack -> flush -> run. A block that another thread frees
+ * goes live -> remote -> collect -> stack or run.
  *
  * Invariants, for each size class c:
  *   books[c].blocks = sum of the blocks of its runs; books[c].lines likewise; books[c].parked = sum of their parked;
  *   live blocks = books[c].blocks - books[c].parked - those on the stack (blocks freed remotely count until collected);
  *   parked_runs lists exactly the runs with parked blocks.
- * A unit of the heap is on the list `room` if it has free lines, else on `full`. A unit with remote_lines != 0 is on the
- * pending list, or will be as soon as the thread that set its first bit gets there, and is never given back. */
+ * A unit of the heap is on the list `room` if it has free lines, else on `full`. A unit with remote_lines != 0 is on
+ * the pending list, or will be as soon as the thread that set its first bit gets there, and is never given back. */
 #ifndef HKI_HEAP_H
 #define HKI_HEAP_H
 
@@ -30,9 +30,9 @@ typedef struct hki_class_books {
 } hki_class_books;
 
 typedef struct hki_heap {
-    /* The stacks of free blocks, by their granules: a word of 0, the slots, HKI_STACK_END. top is the last block, or the
-     * word of 0. A class that was not used yet, and HKI_CLASS_LARGE for ever, have hki_no_blocks, which is empty and full at
-     * once, so that pop and push take the slow way. */
+    /* The stacks of free blocks, by their granules: a word of 0, the slots, HKI_STACK_END. top is the last block, or
+     * the word of 0. A class that was not used yet, and HKI_CLASS_LARGE for ever, have hki_no_blocks, which is empty
+     * and full at once, so that pop and push take the slow way. */
     _Atomic(uintptr_t *) top[HKI_CLASSES + 1];
     uint32_t tag;      /* of this heap's lines, with class 0; HKI_NO_TAG in a hardened heap */
     uint32_t line_tag; /* the same, in any heap */
@@ -135,9 +135,9 @@ static inline uint32_t hki_heap_stacked(const hki_heap *heap, unsigned size_clas
     return size_class < HKI_CLASSES && count <= hki_classes[size_class].stack_slots ? (uint32_t)count : 0;
 }
 
-/* Which class should serve a request of a class. In a heap of one unit a class that is only beginning does not get lines of
- * its own as long as a larger one, up to twice the size, has room, or needs fewer lines: a bare interpreter has a few
- * blocks in each of fifteen classes. Blocks are multiples of `alignment`. */
+/* Which class should serve a request of a class. In a heap of one unit a class that is only beginning does not get
+ * lines of its own as long as a larger one, up to twice the size, has room, or needs fewer lines: a bare interpreter
+ * has a few blocks in each of fifteen classes. Blocks are multiples of `alignment`. */
 unsigned hki_heap_serving_class(hki_heap *heap, unsigned size_class, size_t alignment);
 /* Fills the stack of a class: from remote frees, parked blocks, or a new run. HK_OK: there is a block on it.
  * HK_ERR_LIMIT or HK_ERR_NO_MEMORY: there is none. */
@@ -150,14 +150,14 @@ HKI_MISS void hki_heap_free(hki_heap *heap, uintptr_t granule);
 /* Frees a live block of a heap that is not ours. HK_ERR_DOUBLE_FREE if another thread was faster. */
 HKI_MISS hk_status hki_heap_free_remote(uintptr_t granule);
 
-/* A live block of `count` (1..64) lines at a multiple of `alignment` lines; 0 and *status if there is none. *clean tells whether
- * it reads as zeros. */
+/* A live block of `count` (1..64) lines at a multiple of `alignment` lines; 0 and *status if there is none. *clean
+ * tells whether it reads as zeros. */
 uintptr_t hki_heap_alloc_lines(hki_heap *heap, unsigned count, unsigned alignment, bool *clean, hk_status *status);
 /* Makes such a block longer or shorter in place. HK_ERR_LIMIT, or HK_ERR_BUSY if the lines behind are in use. */
 hk_status hki_heap_resize_lines(hki_heap *heap, uintptr_t granule, unsigned lines);
 
-/* The steps of a refill and a flush, for hardened.c, whose heaps have no stacks: a new run, whose blocks are all parked;
- * up to `max` parked blocks of a class; the way back. */
+/* The steps of a refill and a flush, for hardened.c, whose heaps have no stacks: a new run, whose blocks are all
+ * parked; up to `max` parked blocks of a class; the way back. */
 hk_status hki_heap_add_run(hki_heap *heap, unsigned size_class);
 uint32_t hki_heap_unpark(hki_heap *heap, unsigned size_class, uintptr_t *granules, uint32_t max);
 void hki_heap_park(hki_heap *heap, const uintptr_t *granules, uint32_t count, unsigned size_class);
@@ -175,8 +175,8 @@ HKI_SLOW void hki_heap_trim(hki_heap *heap);
  * inside. */
 void hki_heap_clear(hki_heap *heap, unsigned keep);
 
-/* For heaps without an owner, whose stacks are empty: frees a live block straight into its run. The caller sees to it that
- * one thread at a time is inside. */
+/* For heaps without an owner, whose stacks are empty: frees a live block straight into its run. The caller sees to it
+ * that one thread at a time is inside. */
 void hki_heap_free_to_run(hki_heap *heap, uintptr_t granule);
 /* Live blocks of such a heap, after hki_heap_reclaim. */
 size_t hki_heap_live_blocks(const hki_heap *heap);

@@ -188,7 +188,8 @@ static bool resize_units(hki_large_list *list, hki_unit *unit, size_t lines) {
     return true;
 }
 
-/* The pages behind the last line: a block that shrinks within its last segment keeps no memory that it does not hold. */
+/* The pages behind the last line: a block that shrinks within its last segment keeps no memory that it does not
+ * hold. */
 static void purge_tail(uint32_t segment, size_t lines, size_t old_lines) {
     uintptr_t start = hki_registry.base + ((uintptr_t)segment << HKI_SEGMENT_SHIFT);
     size_t end = segments_of(lines) << HKI_SEGMENT_SHIFT;
@@ -218,7 +219,8 @@ static hki_unit *move_huge(hki_large_list *list, hki_unit *unit, size_t now, siz
     return moved;
 }
 
-/* A mapping that was moved once does not merge with a neighbour, and mremap wants a single one: so it is moved always. */
+/* A mapping that was moved once does not merge with a neighbour, and mremap wants a single one: so it is moved
+ * always. */
 static hki_unit *resize_huge(hki_large_list *list, hki_unit *unit, size_t lines) {
     uint32_t segment = hki_unit_number(unit) / HKI_UNITS_PER_SEGMENT;
     size_t now = segments_of(length_of(unit)), wanted = segments_of(lines);

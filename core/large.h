@@ -1,8 +1,8 @@
 /* large: blocks of whole units inside a segment, and huge ones of whole segments. They belong to an arena, not to a
  * heap; any thread takes and gives them. These functions take hki_pool_lock themselves.
  *
- * Invariants: the list holds exactly the arena's large and huge blocks; blocks, lines and units are their counts. A block of
- * n lines holds n lines of the quota, whatever address space it has. */
+ * Invariants: the list holds exactly the arena's large and huge blocks; blocks, lines and units are their counts. A
+ * block of n lines holds n lines of the quota, whatever address space it has. */
 #ifndef HKI_LARGE_H
 #define HKI_LARGE_H
 
@@ -25,15 +25,15 @@ typedef struct hki_large_wanted {
 
 /* A live block. Returns its granule, 0 if the OS refuses. *clean tells whether it reads as zeros. */
 uintptr_t hki_large_take(hki_large_list *list, const hki_large_wanted *wanted, bool *clean);
-/* Marks a live block with its remote bit, so that it counts as freed for all but the caller, who then frees it or gives the
- * claim up. False if it is not live or claimed already. Only hardened arenas' blocks are claimed: there is work to do
- * between the look at a block and its end. */
+/* Marks a live block with its remote bit, so that it counts as freed for all but the caller, who then frees it or gives
+ * the claim up. False if it is not live or claimed already. Only hardened arenas' blocks are claimed: there is work to
+ * do between the look at a block and its end. */
 bool hki_large_claim(hki_large_list *list, uintptr_t granule);
 void hki_large_unclaim(uintptr_t granule);
 /* Frees a block. Returns its lines; 0 if there is no live block of the list (any more). */
 size_t hki_large_give(hki_large_list *list, uintptr_t granule);
-/* Makes a block longer or shorter without copying. Returns its granule, another one if it has moved, or 0 if that is not
- * possible (a shrink always is) or there is no live block of the list (any more). */
+/* Makes a block longer or shorter without copying. Returns its granule, another one if it has moved, or 0 if that is
+ * not possible (a shrink always is) or there is no live block of the list (any more). */
 uintptr_t hki_large_resize(hki_large_list *list, uintptr_t granule, size_t lines);
 /* Units of address space that a block of `lines` lines takes, in units or in whole segments. */
 size_t hki_large_units(size_t lines, bool huge);

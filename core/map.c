@@ -22,10 +22,10 @@ enum {
     ROW = 19,
 };
 
-/* The colours of the classes of 8, 16, 32, ... 16384 bytes; others lie between their neighbours, by the logarithm of the
- * size. Hue and lightness go one way, so that the order of colours is that of sizes; the small sizes, of which programs
- * have the most, lie further apart. OKLCH, at positions p = 0, .1, .22, .36, .5, .62, .72, .8, .86, .91, .96, 1:
- * lightness .5 + .3 p, hue 305 - 280 p, chroma .21 or as much as sRGB has. */
+/* The colours of the classes of 8, 16, 32, ... 16384 bytes; others lie between their neighbours, by the logarithm of
+ * the size. Hue and lightness go one way, so that the order of colours is that of sizes; the small sizes, of which
+ * programs have the most, lie further apart. OKLCH, at positions p = 0, .1, .22, .36, .5, .62, .72, .8, .86, .91, .96,
+ * 1: lightness .5 + .3 p, hue 305 - 280 p, chroma .21 or as much as sRGB has. */
 static const uint32_t octave_colours[] = {0x8031c0, 0x5453e1, 0x0b7dbf, 0x15949e, 0x0aa87a, 0x6eb00f,
                                           0xb4a605, 0xdb9f10, 0xf99507, 0xfe975a, 0xff9c81, 0xfda19a};
 enum { FIRST_OCTAVE = 3, LAST_OCTAVE = FIRST_OCTAVE + sizeof octave_colours / sizeof *octave_colours - 1 };

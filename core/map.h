@@ -1,5 +1,6 @@
 /* map: a picture of an arena as an SVG document: its figures, its size classes, and its units by address
- * (map_units.h). No other thread is inside the arena. It takes no memory and holds no lock while it writes. No state. */
+ * (map_units.h). No other thread is inside the arena. It takes no memory and holds no lock while it writes. No
+ * state. */
 #ifndef HKI_MAP_H
 #define HKI_MAP_H
 

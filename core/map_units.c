@@ -175,7 +175,8 @@ static unsigned huge_rows(const hki_map_plan *plan, size_t units) {
     return (unsigned)hki_max(HUGE_ROWS_MIN, hki_min(hki_divide_up(units, units_per_row(plan)), HUGE_ROWS_MAX));
 }
 
-/* Places a huge block of so many units, without the rest of its segments, in rows of its own. Returns where they begin. */
+/* Places a huge block of so many units, without the rest of its segments, in rows of its own. Returns where they
+ * begin. */
 static unsigned place_huge(cursor *at, size_t units) {
     end_row(at);
     unsigned y = at->y;

@@ -8,8 +8,8 @@
 
 size_t hki_os_page_size(void);
 
-/* Address space without memory, at a multiple of `alignment`; NULL if refused. Any access faults. Pages become memory by
- * hki_os_commit. */
+/* Address space without memory, at a multiple of `alignment`; NULL if refused. Any access faults. Pages become memory
+ * by hki_os_commit. */
 void *hki_os_reserve(size_t size, size_t alignment);
 /* Makes whole reserved pages readable, as zeros; they cost no memory. */
 bool hki_os_make_readable(void *start, size_t size);
@@ -51,7 +51,8 @@ void hki_os_advance_clock(uint64_t milliseconds);
 /* Lets other threads run. */
 void hki_os_yield(void);
 
-/* Arranges that `at_exit` is called with the value set by hki_os_watch_thread when that thread ends. Once per process. */
+/* Arranges that `at_exit` is called with the value set by hki_os_watch_thread when that thread ends. Once per
+ * process. */
 bool hki_os_set_thread_exit(void (*at_exit)(void *));
 bool hki_os_watch_thread(void *value);
 /* pthread_atfork. */

@@ -1,5 +1,5 @@
-/* os_rewind_linux: see os_rewind.h. No state. The headers of the kernel that we are built with may be older than the one
- * that we run on, so what is newer than Linux 6.1 is written out here. */
+/* os_rewind_linux: see os_rewind.h. No state. The headers of the kernel that we are built with may be older than the
+ * one that we run on, so what is newer than Linux 6.1 is written out here. */
 #include "os_rewind.h"
 
 #include "os.h"

@@ -1,8 +1,8 @@
 /* registry: what lies at an address. It owns the window, the tables beside it, and the slots of arenas and heaps.
  *
- * All memory that hakmem gives out lies in one window of address space. Each table has one record for each granule word,
- * line, unit or segment of the window, so that an address becomes an index by one subtraction and one shift, and one
- * bound tells foreign addresses. Index 0 means "none" everywhere: segment 0 is never used.
+ * All memory that hakmem gives out lies in one window of address space. Each table has one record for each granule
+ * word, line, unit or segment of the window, so that an address becomes an index by one subtraction and one shift, and
+ * one bound tells foreign addresses. Index 0 means "none" everywhere: segment 0 is never used.
  *
  * Before hki_registry_start the window has no granules, so every look-up misses; that is valid before any constructor
  * has run. The tables are readable for the whole window at all times; hki_segments_take makes them writable as far as
@@ -61,9 +61,9 @@ HKI_INLINE uint32_t hki_slot_number(const hki_slots *slots, const void *slot) {
 void *hki_slot_take(hki_slots *slots);
 
 /* Takes `count` segments in a row, the first at an address that is a multiple of `alignment` segments, maps them, makes
- * their tables writable and notes what they are for: HKI_SEGMENT_UNITS, or HKI_SEGMENT_HUGE for the first and _HUGE_TAIL
- * for the rest. Returns the number of the first; 0 if the OS refuses or no row is left. hki_pool_lock held, as for all
- * below. */
+ * their tables writable and notes what they are for: HKI_SEGMENT_UNITS, or HKI_SEGMENT_HUGE for the first and
+ * _HUGE_TAIL for the rest. Returns the number of the first; 0 if the OS refuses or no row is left. hki_pool_lock held,
+ * as for all below. */
 uint32_t hki_segments_take(size_t count, size_t alignment, hki_segment_state state);
 /* Takes the `more` segments behind the huge block of `count` segments at `first`, if they are unused. */
 bool hki_segments_extend(uint32_t first, size_t count, size_t more);

@@ -134,8 +134,8 @@ hk_status hki_rewind_start(hki_arena *arena, size_t reserve_bytes) {
     return status;
 }
 
-/* The slot's header stays as it is. What is mapped serves as well, if this is refused, but a file: it would come back when
- * its pages are purged. */
+/* The slot's header stays as it is. What is mapped serves as well, if this is refused, but a file: it would come back
+ * when its pages are purged. */
 static bool renew_slot(hki_arena *arena, const hki_range *slot) {
     const hki_arena saved = *arena;
     if (!hki_os_renew(arena, HKI_SLOT_SIZE))
@@ -191,7 +191,8 @@ static void save_segments(hki_rewind *rewind, const hki_pool *pool) {
     hki_lock_release(&hki_pool_lock);
 }
 
-/* From now on writes are noticed. Where this is refused, pages count as written for ever, which is no more than slow. */
+/* From now on writes are noticed. Where this is refused, pages count as written for ever, which is no more than
+ * slow. */
 static void protect(const hki_rewind *rewind, const hki_os_tracker *tracker) {
     for (int i = 0; i < HKI_RANGES; i++)
         if (tracker != NULL && rewind->ranges[i].based > 0)
@@ -247,8 +248,9 @@ static void restore_segments(const hki_rewind *rewind, const hki_pool *pool, siz
     hki_lock_release(&hki_pool_lock);
 }
 
-/* Pages that were written to once stay unprotected and are looked at in each rollback, since the next request is likely to
- * write to them again, and looking costs less than the fault. When most looks are for nothing, all are protected anew. */
+/* Pages that were written to once stay unprotected and are looked at in each rollback, since the next request is likely
+ * to write to them again, and looking costs less than the fault. When most looks are for nothing, all are protected
+ * anew. */
 static bool is_worth_protecting(const hki_rewind_counts *counts) {
     enum { LOOKS_PER_FAULT = 4, LOOKS_FREE = 64 };
     return counts->unchanged > counts->changed * LOOKS_PER_FAULT + LOOKS_FREE;

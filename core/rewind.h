@@ -1,14 +1,14 @@
 /* rewind: arenas that go back to an earlier state of theirs, their base.
  *
- * Such an arena has pages of its own for all that it is: its slot, the segments of its private pool, and the parts of the
- * registry's tables that belong to these segments. These are its ranges. hki_rewind, which knows the base, lies outside
- * of them. The pages of the base are put back in one of two ways, picked when the arena is made:
+ * Such an arena has pages of its own for all that it is: its slot, the segments of its private pool, and the parts of
+ * the registry's tables that belong to these segments. These are its ranges. hki_rewind, which knows the base, lies
+ * outside of them. The pages of the base are put back in one of two ways, picked when the arena is made:
  *   TRACKING  the image is a copy in anonymous memory; the kernel tells which pages were written to since;
  *   FILE      the image is a sealed file in memory, mapped privately over the ranges: what is dropped comes back.
  * Either way any page can be compared with the image instead, so that no refusal of the OS spoils a rollback.
  *
- * One thread is inside, as in all of the arena; `busy` catches another one as far as it comes this way. Segments' records
- * and the tracker are guarded by hki_pool_lock.
+ * One thread is inside, as in all of the arena; `busy` catches another one as far as it comes this way. Segments'
+ * records and the tracker are guarded by hki_pool_lock.
  *
  * Invariants, once there is a base:
  *   `saved` has the bits of the pages that are not all zeros at the base, and the image holds their bytes;
@@ -55,10 +55,11 @@ typedef struct hki_rewind {
 /* The reserve of an arena that does not say how much it wants. */
 #define HKI_RESERVE_BYTES ((size_t)256 << 20)
 
-/* Makes a new arena, which has no block yet, one that can be rewound. HK_ERR_NO_MEMORY or HK_ERR_UNSUPPORTED: it is as it
- * was. */
+/* Makes a new arena, which has no block yet, one that can be rewound. HK_ERR_NO_MEMORY or HK_ERR_UNSUPPORTED: it is as
+ * it was. */
 hk_status hki_rewind_start(hki_arena *arena, size_t reserve_bytes);
-/* Gives all of that back; for any arena without blocks. False if the slot can serve no other arena. hki_arenas_lock held. */
+/* Gives all of that back; for any arena without blocks. False if the slot can serve no other arena. hki_arenas_lock
+ * held. */
 bool hki_rewind_end(hki_arena *arena);
 
 /* Makes what is there the base. HK_ERR_UNSUPPORTED for an arena that cannot be rewound, HK_ERR_BUSY,

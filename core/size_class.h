@@ -18,7 +18,8 @@ enum {
     HKI_RUN_LINES_MAX = 32,
 };
 
-/* How many free blocks of a size a heap's stack holds: 64 KiB at most. It begins with few slots and grows by this factor. */
+/* How many free blocks of a size a heap's stack holds: 64 KiB at most. It begins with few slots and grows by this
+ * factor. */
 #define HKI_STACK_SLOTS(size) ((size)*104 <= 65536 ? 104 : (size) <= 8192 ? 65536 / (size) : 4)
 enum { HKI_FIRST_STACK_SLOTS = 6, HKI_STACK_GROWTH = 5 };
 

@@ -30,9 +30,9 @@
     X(HK_ON_ERROR_IGNORE, "ignore")
 
 /* The size classes: BOTH(size, previous, previous16, few_lines, exact_lines), and ONLY8(size, previous, few_lines,
- * exact_lines) for those that only arenas of alignment 8 use. `previous` is the class below; `previous16` the class below
- * among those of BOTH. `few_lines` is the shortest run that wastes at most an eighth behind its last block, `exact_lines`
- * the shortest that wastes nothing. */
+ * exact_lines) for those that only arenas of alignment 8 use. `previous` is the class below; `previous16` the class
+ * below among those of BOTH. `few_lines` is the shortest run that wastes at most an eighth behind its last block,
+ * `exact_lines` the shortest that wastes nothing. */
 #define HKI_SIZE_CLASSES(BOTH, ONLY8)                                                                                  \
     BOTH(8, 0, 0, 1, 1)                                                                                                \
     BOTH(16, 8, 8, 1, 1)                                                                                               \

@@ -1,13 +1,12 @@
 /* unit: pools of units. The shared pool, of all arenas, takes segments from the registry and gives them back when all
- * their units are free; a private one has one row of segments for ever, which it uses from the lowest up.
- * Free units of the shared pool keep their pages for hki_purge_delay_ms, so that those that come and go cost no faults; then
- * the pages go back to the OS, also those of the tables that only free units used. There is no thread for this: calls that
- * take and give look at the clock.
- * Guarded by hki_pool_lock.
+ * their units are free; a private one has one row of segments for ever, which it uses from the lowest up. Free units of
+ * the shared pool keep their pages for hki_purge_delay_ms, so that those that come and go cost no faults; then the
+ * pages go back to the OS, also those of the tables that only free units used. There is no thread for this: calls that
+ * take and give look at the clock. Guarded by hki_pool_lock.
  *
- * Invariants: a segment of state UNITS is on its pool's list exactly if it has a free unit; dirty_units is the number of
- * free units that are not clean, over all segments of the pool; used_units that of units that are not free; stale units
- * are free, not clean, and have been so since the last purge. */
+ * Invariants: a segment of state UNITS is on its pool's list exactly if it has a free unit; dirty_units is the number
+ * of free units that are not clean, over all segments of the pool; used_units that of units that are not free; stale
+ * units are free, not clean, and have been so since the last purge. */
 #ifndef HKI_UNIT_H
 #define HKI_UNIT_H
 
@@ -56,7 +55,8 @@ void hki_pool_give_segments(hki_pool *pool, uint32_t first, size_t count);
 bool hki_pool_create(hki_pool *pool, size_t count);
 /* Gives its segments back, in which nothing is in use. If their tables are not `usable` any more, nor are they. */
 void hki_pool_end(hki_pool *pool, bool usable);
-/* Gives back the pages of units that have been free for long enough. Every take does this; who gives single units should. */
+/* Gives back the pages of units that have been free for long enough. Every take does this; who gives single units
+ * should. */
 void hki_units_purge_if_due(hki_pool *pool);
 /* Gives the pages of all free units of the shared pool back now; a private one keeps them. */
 void hki_units_purge(hki_pool *pool);

@@ -4,14 +4,14 @@
 
 #include "base.h"
 
-/* Memory of whatever type, at a multiple of 8: a word, and 32 bytes at a time. The compiler makes two instructions of one
- * of these, but in functions that are marked HKI_WIDE. */
+/* Memory of whatever type, at a multiple of 8: a word, and 32 bytes at a time. The compiler makes two instructions of
+ * one of these, but in functions that are marked HKI_WIDE. */
 typedef uint64_t hki_word __attribute__((may_alias));
 typedef uint64_t hki_quad __attribute__((vector_size(32), aligned(8), may_alias));
 
-/* Zeroes or tests `size` bytes, a multiple of 8 at a multiple of 8, in steps that may overlap. The length of a block is not
- * foreseeable, and a mispredicted branch costs more than some steps too many: so all lengths up to a kilobyte that have
- * more than one step take four of them. */
+/* Zeroes or tests `size` bytes, a multiple of 8 at a multiple of 8, in steps that may overlap. The length of a block is
+ * not foreseeable, and a mispredicted branch costs more than some steps too many: so all lengths up to a kilobyte that
+ * have more than one step take four of them. */
 enum { HKI_STEP_QUADS = 8, HKI_STEP = HKI_STEP_QUADS * sizeof(hki_quad), HKI_STEPS = 4 };
 
 /* Where the step begins that would begin at `at` if it did not end behind the block. */

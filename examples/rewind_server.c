@@ -1,6 +1,6 @@
-/* rewind_server: an HTTP server on the loopback interface whose answers a Lua application writes. The application is loaded
- * once; after each request its state goes back to where it was then, so that whatever a request did to globals, metatables,
- * modules or memory is not there for the next one.
+/* rewind_server: an HTTP server on the loopback interface whose answers a Lua application writes. The application is
+ * loaded once; after each request its state goes back to where it was then, so that whatever a request did to globals,
+ * metatables, modules or memory is not there for the next one.
  *
  *   build/bin/example_rewind_server 8080 examples/rewind_server/app.lua
  *   curl http://127.0.0.1:8080/status

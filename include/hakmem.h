@@ -129,9 +129,9 @@ HK_API HK_ALLOCATES void *hk_realloc(void *pointer, size_t size);
 HK_API HK_ALLOCATES void *hk_aligned_alloc(size_t alignment, size_t size);
 /* Frees a block of the process heap. NULL is ignored. Misuse is reported and left in hk_last_status(). */
 HK_API void hk_free(void *pointer);
-/* The same with the size that was asked for; another size is HK_ERR_SIZE_MISMATCH. In other than hardened arenas, sizes are told apart as far as they
- * have different hk_good_size(); near blocks of hk_aligned_alloc, and blocks shrunk when memory was short, other sizes
- * that fit the block may pass. */
+/* The same with the size that was asked for; another size is HK_ERR_SIZE_MISMATCH. In other than hardened arenas, sizes
+ * are told apart as far as they have different hk_good_size(); near blocks of hk_aligned_alloc, and blocks shrunk when
+ * memory was short, other sizes that fit the block may pass. */
 HK_API void hk_free_sized(void *pointer, size_t size);
 /* How many bytes may be used at the start of a live block, of any arena. 0 for NULL; misuse is reported and gives 0. */
 HK_API size_t hk_usable_size(const void *pointer);
@@ -197,21 +197,22 @@ HK_API hk_status hk_arena_create(const hk_arena_config *config, hk_arena **arena
  * memory held in units of 64 KiB, not to the number of blocks. HK_ERR_INVALID_ARGUMENT for the default arena. */
 HK_API hk_status hk_arena_destroy(hk_arena *arena);
 
-/* Frees all blocks of the arena at once; handle, configuration, limit and name stay, and some memory (1 MiB for each heap)
- * is kept ready. No other thread may be inside. Time is as of hk_arena_destroy. HK_ERR_INVALID_ARGUMENT for the default
- * arena. */
+/* Frees all blocks of the arena at once; handle, configuration, limit and name stay, and some memory (1 MiB for each
+ * heap) is kept ready. No other thread may be inside. Time is as of hk_arena_destroy. HK_ERR_INVALID_ARGUMENT for the
+ * default arena. */
 HK_API hk_status hk_arena_reset(hk_arena *arena);
-/* Ends the handle, but not the blocks: those that live stay valid, and from now on belong to the process heap: hk_free and
- * hk_realloc take them, from any thread, checked as always. With the last of them the arena ends and its memory goes back.
- * No other thread may be inside. For memory that somebody may still refer to, as an interpreter's objects do.
- * HK_ERR_INVALID_ARGUMENT for the default arena. */
+/* Ends the handle, but not the blocks: those that live stay valid, and from now on belong to the process heap: hk_free
+ * and hk_realloc take them, from any thread, checked as always. With the last of them the arena ends and its memory
+ * goes back. No other thread may be inside. For memory that somebody may still refer to, as an interpreter's objects
+ * do. HK_ERR_INVALID_ARGUMENT for the default arena. */
 HK_API hk_status hk_arena_retire(hk_arena *arena);
-/* Gives back to the operating system, now, all pages on which no live block lies, also inside runs that are partly in use.
- * Without it they go back by themselves, HAKMEM_PURGE_DELAY_MS (10) to twice that after they came free, as far as calls
- * that allocate and free go on. In a thread-safe arena, heaps of other threads follow when these next need fresh blocks. */
+/* Gives back to the operating system, now, all pages on which no live block lies, also inside runs that are partly in
+ * use. Without it they go back by themselves, HAKMEM_PURGE_DELAY_MS (10) to twice that after they came free, as far as
+ * calls that allocate and free go on. In a thread-safe arena, heaps of other threads follow when these next need fresh
+ * blocks. */
 HK_API hk_status hk_arena_trim(hk_arena *arena);
-/* The same for the whole process: the calling thread's heaps and those that no thread owns at once; other threads' heaps
- * and arenas of one thread at a time when they next need fresh blocks. */
+/* The same for the whole process: the calling thread's heaps and those that no thread owns at once; other threads'
+ * heaps and arenas of one thread at a time when they next need fresh blocks. */
 HK_API void hk_purge(void);
 
 /* For an arena of HK_ARENA_REWINDABLE: makes what it holds at this moment its base. The newest base counts. Later,
@@ -297,8 +298,8 @@ typedef struct hk_statistics {
 HK_API hk_status hk_arena_statistics(hk_arena *arena, hk_statistics *statistics);
 
 /* Recounts every invariant of the arena's books: bits, runs, lines, units, stacks, large blocks, quota. HK_OK, or
- * HK_ERR_CORRUPT after one line on standard error that names the first that does not hold (then memory was overwritten or
- * hakmem is wrong). No other thread may be inside; time is proportional to memory held. */
+ * HK_ERR_CORRUPT after one line on standard error that names the first that does not hold (then memory was overwritten
+ * or hakmem is wrong). No other thread may be inside; time is proportional to memory held. */
 HK_API hk_status hk_arena_check(hk_arena *arena);
 
 /* Called with a live block and its usable size. Returns whether to go on. */

@@ -50,10 +50,10 @@ HK_API lua_State *hk_lua_newstate(const hk_arena_config *config);
  * closed; NULL is ignored. */
 HK_API void hk_lua_close(lua_State *L);
 
-/* The same without lua_close: the arena is destroyed as it is, in time that does not depend on how many objects there are.
- * No finalizer (__gc, __close) runs, so it is for states without files, sockets or other things that only finalizers
- * would release: these leak. Not from within a call of the state. A state with another allocator function is closed by
- * lua_close; NULL is ignored. */
+/* The same without lua_close: the arena is destroyed as it is, in time that does not depend on how many objects there
+ * are. No finalizer (__gc, __close) runs, so it is for states without files, sockets or other things that only
+ * finalizers would release: these leak. Not from within a call of the state. A state with another allocator function is
+ * closed by lua_close; NULL is ignored. */
 HK_API void hk_lua_close_fast(lua_State *L);
 
 /* ---- Rewinding: a state back to where it was, as fast as the pages that were written since are copied -------------
@@ -81,14 +81,14 @@ HK_API void hk_lua_close_fast(lua_State *L);
  * - What is not in the arena does not go back: the environment, the current directory, buffers of stdio, C libraries'
  *   own memory. */
 
-/* Collects all garbage, and then makes the state's present its base (hk_arena_checkpoint). Garbage would be kept for ever,
- * and a collection that was under way would go on in each request and write to every object. */
+/* Collects all garbage, and then makes the state's present its base (hk_arena_checkpoint). Garbage would be kept for
+ * ever, and a collection that was under way would go on in each request and write to every object. */
 HK_API hk_status hk_lua_checkpoint(lua_State *L);
 /* Goes back to the newest checkpoint. L is as it was then, its stack too. */
 HK_API hk_status hk_lua_rollback(lua_State *L);
-/* The same, and then calls math.randomseed(seed) as the base has it, so that requests do not all draw the same numbers; a
- * seed that nobody can guess is the caller's affair. If there is no such function, or it fails, the state is rewound, and
- * the status is HK_ERR_UNSUPPORTED. */
+/* The same, and then calls math.randomseed(seed) as the base has it, so that requests do not all draw the same numbers;
+ * a seed that nobody can guess is the caller's affair. If there is no such function, or it fails, the state is rewound,
+ * and the status is HK_ERR_UNSUPPORTED. */
 HK_API hk_status hk_lua_rollback_seed(lua_State *L, uint64_t seed);
 
 /* The arena of a state, by any of its threads; NULL if its allocator function is not hk_lua_alloc. The arena still

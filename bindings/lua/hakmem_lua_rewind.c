@@ -1,4 +1,5 @@
-/* hakmem_lua_rewind: a state back to where it was. No data of its own. Under the state's own rule, one thread at a time. */
+/* hakmem_lua_rewind: a state back to where it was. No data of its own. Under the state's own rule, one thread at a
+ * time. */
 #include "hakmem_lua.h"
 
 #include <lauxlib.h>

@@ -9,8 +9,8 @@
  *   hklua_statistics.c  --stats
  *   hklua_heap_map.c    --heap-map
  *
- * Exit status: 0, 1 for an error of the command line or of Lua or a picture that could not be written, or what the script
- * gives to os.exit. */
+ * Exit status: 0, 1 for an error of the command line or of Lua or a picture that could not be written, or what the
+ * script gives to os.exit. */
 #include "hakmem_lua.h"
 #include "hklua_end.h"
 #include "hklua_heap_map.h"

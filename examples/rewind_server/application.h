@@ -1,4 +1,5 @@
-/* The application: a Lua state in an arena of its own, loaded once, and brought back to where it was after each request.
+/* The application: a Lua state in an arena of its own, loaded once, and brought back to where it was after each
+ * request.
  *
  * The state's stack is empty between requests, but for the function that answers them, at index 1. What an application
  * can reach is only what goes back with the arena: the libraries io and os, and modules in C, are not there.
@@ -34,11 +35,12 @@ typedef enum application_result {
     APPLICATION_NO_MEMORY /* the arena's limit, or the system's */
 } application_result;
 
-/* Loads the application. If that fails, standard error tells why. Texts in settings stay the caller's, and must last. */
+/* Loads the application. If that fails, standard error tells why. Texts in settings stay the caller's, and must
+ * last. */
 bool application_open(application *app, const application_settings *settings);
 
-/* Calls work(answering function, argument as light userdata), protected. If it fails, *message says why, until the state is
- * renewed; else it is NULL. */
+/* Calls work(answering function, argument as light userdata), protected. If it fails, *message says why, until the
+ * state is renewed; else it is NULL. */
 application_result application_run(application *app, lua_CFunction work, void *argument, const char **message);
 
 /* After each request. False: there is no state any more to answer with; standard error tells why. */

@@ -1,8 +1,8 @@
 /* One request and its response: from libmicrohttpd to a Lua table, and from a Lua table to libmicrohttpd.
  *
  * Lua gets {method, target, body, headers} (headers by their names in lower case, those of `known_headers`) and returns
- * {status, body, headers}, of which each may be missing. What an exchange holds lies outside of the application's arena and
- * is bounded: a target by libmicrohttpd's memory for a connection, bodies by the two constants here. */
+ * {status, body, headers}, of which each may be missing. What an exchange holds lies outside of the application's arena
+ * and is bounded: a target by libmicrohttpd's memory for a connection, bodies by the two constants here. */
 #ifndef REWIND_SERVER_EXCHANGE_H
 #define REWIND_SERVER_EXCHANGE_H
 
@@ -25,8 +25,8 @@ void exchange_free(exchange *it);
 bool exchange_begins(exchange *it);
 void exchange_add_body(exchange *it, const char *bytes, size_t count);
 
-/* Has the application answer, or says why it cannot. The response is the caller's, and nothing in it lies in the arena, so
- * that the state may be renewed at once. NULL: not enough memory. */
+/* Has the application answer, or says why it cannot. The response is the caller's, and nothing in it lies in the arena,
+ * so that the state may be renewed at once. NULL: not enough memory. */
 struct MHD_Response *exchange_answer(exchange *it, application *app, const char *method, unsigned *status);
 
 /* A page of one line, for what Lua does not answer. The text must last. */

@@ -11,12 +11,12 @@
 
 typedef struct server server;
 
-/* After request_bound requests (0: never), and when the application cannot go on, the process gets a SIGTERM, for which its
- * main thread should be waiting. Signals must be blocked already. NULL: standard error tells why. */
+/* After request_bound requests (0: never), and when the application cannot go on, the process gets a SIGTERM, for which
+ * its main thread should be waiting. Signals must be blocked already. NULL: standard error tells why. */
 server *server_start(application *app, uint16_t port, size_t request_bound);
 uint16_t server_port(const server *it);
-/* Takes no more connections, lets requests that have begun end, as far as they do in some seconds, and frees the server.
- * False if the application could not go on. */
+/* Takes no more connections, lets requests that have begun end, as far as they do in some seconds, and frees the
+ * server. False if the application could not go on. */
 bool server_stop(server *it);
 
 #endif
