@@ -10,7 +10,7 @@ local LAYERS = {
     {"report", "options", "svg"},
     {"registry", "metadata", "quota"},
     {"size_class", "unit", "run", "large", "block", "canary"},
-    {"heap", "hardened", "heap_lines", "heap_pages"},
+    {"heap", "hardened", "heap_lines", "heap_pages", "heap_remote"},
     {
         "arena", "rewind", "rewind_pages", "rewind_file", "rewind_tracker", "statistics", "check", "walk", "map",
         "map_units",
