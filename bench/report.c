@@ -39,6 +39,24 @@ static void print_cell(const comparison *c, size_t r, size_t a) {
     printf("%s\n", m->failures > 0 ? "   (some runs failed)" : "");
 }
 
+static void print_means(const comparison *c) {
+    char best[32];
+    char middle[32];
+    printf("\nGeometric means over the single-thread rows, best (median)\n");
+    printf("  hakmem / mimalloc      %s (%s)\n", ratio_text(mean_ratio_to(c, ALLOCATOR_MIMALLOC, BEST), best),
+           ratio_text(mean_ratio_to(c, ALLOCATOR_MIMALLOC, MEDIAN), middle));
+    printf("  hakmem / best rival    %s (%s)\n", ratio_text(mean_ratio_to_best_rival(c, BEST), best),
+           ratio_text(mean_ratio_to_best_rival(c, MEDIAN), middle));
+}
+
+static size_t keep_measured(target *targets, size_t count) {
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!isnan(targets[i].value))
+            targets[kept++] = targets[i];
+    return kept;
+}
+
 void print_report_text(const comparison *c) {
     printf("%-17s %12s %12s %10s   %15s\n", "", "best", "median", "peak MiB", "hakmem / this");
     for (size_t r = 0; r < c->rows; r++) {
@@ -47,17 +65,14 @@ void print_report_text(const comparison *c) {
             if (c->present[a])
                 print_cell(c, r, a);
     }
-    if (!c->present[ALLOCATOR_HAKMEM])
-        return;
-    char best[32];
-    char middle[32];
-    printf("\nGeometric means over the single-thread rows, best (median)\n");
-    printf("  hakmem / mimalloc      %s (%s)\n", ratio_text(mean_ratio_to(c, ALLOCATOR_MIMALLOC, BEST), best),
-           ratio_text(mean_ratio_to(c, ALLOCATOR_MIMALLOC, MEDIAN), middle));
-    printf("  hakmem / best rival    %s (%s)\n", ratio_text(mean_ratio_to_best_rival(c, BEST), best),
-           ratio_text(mean_ratio_to_best_rival(c, MEDIAN), middle));
     target targets[TARGETS_MAX];
-    print_targets(targets, compute_targets(c, targets));
+    size_t count = compute_targets(c, targets);
+    if (c->present[ALLOCATOR_HAKMEM])
+        print_means(c);
+    else
+        count = keep_measured(targets, count);
+    if (count > 0)
+        print_targets(targets, count);
 }
 
 static cJSON *cell_json(const comparison *c, size_t r, size_t a) {

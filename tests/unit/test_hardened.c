@@ -394,6 +394,35 @@ Test(books, survive_many_lives_of_a_slot) {
     }
 }
 
+/* ---- other threads ---- */
+
+static void *free_in_thread(void *block) {
+    return hk_arena_free(handle, block) == HK_OK ? block : NULL;
+}
+
+/* Lines that another thread has freed in take the complete way, until there is nothing left to collect. */
+Test(threads, leave_no_mark_behind) {
+    enum { BLOCKS = 60 };
+    unsigned char *blocks[BLOCKS], *first = NULL, *second = NULL;
+    start_with(0, 16);
+    for (unsigned i = 0; i < BLOCKS; i++)
+        blocks[i] = memset(take(24), 1, 24);
+    for (unsigned i = 1; i < BLOCKS && first == NULL; i++)
+        if (hki_granule_line(hki_granule_of(blocks[i])) == hki_granule_line(hki_granule_of(blocks[0]))) {
+            first = blocks[0];
+            second = blocks[i];
+        }
+    cr_assert_not_null(first);
+    cr_assert_eq(run_in_thread(free_in_thread, first), first);
+    cr_assert(is_zero(first, 24));
+    cr_assert_neq(hki_granule_tag(hki_granule_of(first)) & HKI_TAG_REMOTE, 0);
+    hki_heap_collect(heap());
+    cr_assert(is_zero(first, 32));
+    cr_assert_eq(hk_arena_free(handle, second), HK_OK);
+    cr_assert_eq(hki_granule_tag(hki_granule_of(second)) & HKI_TAG_REMOTE, 0);
+    assert_sound(arena);
+}
+
 /* ---- retired arenas ---- */
 
 Test(retired, blocks_are_verified_and_zeroed, .init = start_noting) {

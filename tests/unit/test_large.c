@@ -148,6 +148,23 @@ Test(large, block_is_given_once, .init = start) {
     }
 }
 
+/* Who has claimed a block is alone with it: it counts as freed for all others. */
+Test(large, block_is_claimed_once, .init = start) {
+    static const size_t sizes[] = {1, 100, SEGMENT_LINES + 1};
+    for (size_t i = 0; i < LENGTH_OF(sizes); i++) {
+        uintptr_t granule = take(sizes[i]);
+        cr_assert(hki_large_claim(&list, granule));
+        cr_assert_not(hki_large_claim(&list, granule));
+        cr_assert_eq(hki_block_find(hki_granule_address(granule)).status, HK_ERR_DOUBLE_FREE);
+        hki_large_unclaim(granule);
+        cr_assert_eq(hki_block_find(hki_granule_address(granule)).status, HK_OK);
+        cr_assert(hki_large_claim(&list, granule));
+        cr_assert_eq(give(granule), sizes[i]);
+        cr_assert_eq(atomic_load(hki_remote_word(granule)), 0);
+        cr_assert_not(hki_large_claim(&list, granule));
+    }
+}
+
 Test(large, used_units_are_not_clean, .init = start) {
     const hki_large_wanted wanted = {.lines = 65, .alignment = 1};
     bool clean = false;
