@@ -68,12 +68,15 @@ size_t hki_usable_size(const hki_block *block) {
 
 hk_status hki_misuse(hki_target target, const hki_block *block, hk_status status) {
     const hki_arena *arena = hki_arena_of_owner(block->owner);
+    hki_block told = *block;
+    if (status == HK_ERR_DOUBLE_FREE) /* if it was live a moment ago, another thread is ending it: do not read it */
+        told.state = HK_BLOCK_FREE;
     hk_error_info info = {
         .struct_size = sizeof info,
         .status = status,
         .function = target.function,
         .pointer = target.pointer,
-        .block_size = hki_usable_size(block),
+        .block_size = hki_usable_size(&told),
         .given_size = status == HK_ERR_SIZE_MISMATCH ? target.size : 0,
         .arena_name = arena != NULL ? arena->name : NULL,
     };
