@@ -66,17 +66,23 @@ size_t hki_usable_size(const hki_block *block) {
                                          : block->size - HKI_SLACK_MIN;
 }
 
+/* If the block was live a moment ago, and that is why it is a double free, another thread is ending it: it is not
+ * read. */
 hk_status hki_misuse(hki_target target, const hki_block *block, hk_status status) {
-    const hki_arena *arena = hki_arena_of_owner(block->owner);
     hki_block told = *block;
-    if (status == HK_ERR_DOUBLE_FREE) /* if it was live a moment ago, another thread is ending it: do not read it */
+    if (status == HK_ERR_DOUBLE_FREE)
         told.state = HK_BLOCK_FREE;
+    return hki_misuse_of_size(target, block, hki_usable_size(&told), status);
+}
+
+hk_status hki_misuse_of_size(hki_target target, const hki_block *block, size_t usable, hk_status status) {
+    const hki_arena *arena = hki_arena_of_owner(block->owner);
     hk_error_info info = {
         .struct_size = sizeof info,
         .status = status,
         .function = target.function,
         .pointer = target.pointer,
-        .block_size = hki_usable_size(&told),
+        .block_size = usable,
         .given_size = status == HK_ERR_SIZE_MISMATCH ? target.size : 0,
         .arena_name = arena != NULL ? arena->name : NULL,
     };

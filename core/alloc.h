@@ -59,6 +59,8 @@ uintptr_t hki_shrink_in_place(hki_arena *arena, const hki_block *block, size_t s
 
 /* Reports misuse of a block, or of an arena handle. Returns the status. */
 HKI_SLOW hk_status hki_misuse(hki_target target, const hki_block *block, hk_status status);
+/* The same where it is known how much of the block may be used, and the block must not be read. */
+HKI_SLOW hk_status hki_misuse_of_size(hki_target target, const hki_block *block, size_t usable, hk_status status);
 HKI_SLOW hk_status hki_bad_arena(const char *function, const hk_arena *handle);
 
 #endif

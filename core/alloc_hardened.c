@@ -99,13 +99,15 @@ HKI_INLINE bool free_own_small(hki_arena *arena, void *pointer, size_t size_know
     return true;
 }
 
-/* A block of whole units. It is claimed before it is looked at, or another thread might unmap it meanwhile. */
-static hk_status free_large(hki_arena *arena, const hki_block *block, size_t size) {
+/* A block of whole units. It is claimed before it is looked at, and for as long: another thread may unmap it
+ * afterwards. Of one that cannot be freed *usable tells what a report says. */
+static hk_status free_large(hki_arena *arena, const hki_block *block, size_t size, size_t *usable) {
     void *address = hki_granule_address(block->granule);
     if (!hki_large_claim(&arena->large, block->granule))
         return HK_ERR_DOUBLE_FREE;
     hk_status status = hki_canary_verify(address, block->size, size);
     if (status != HK_OK) {
+        *usable = hki_canary_usable(address, block->size);
         hki_large_unclaim(block->granule);
         return status;
     }
@@ -144,13 +146,7 @@ static hk_status free_own(hki_heap *heap, const hki_block *block, size_t size) {
     return HK_OK;
 }
 
-static hk_status free_found(hki_arena *arena, const hki_block *block, size_t size) {
-    if (block->status != HK_OK)
-        return block->status;
-    if (hki_arena_of_owner(block->owner) != arena)
-        return HK_ERR_WRONG_ARENA;
-    if ((block->owner & HKI_OWNER_IS_ARENA) != 0)
-        return free_large(arena, block, size);
+static hk_status free_in_heap(hki_arena *arena, const hki_block *block, size_t size) {
     hki_heap *heap = hki_thread_heap(arena);
     return block->owner == (uintptr_t)heap ? free_own(heap, block, size) : free_remote(block, size);
 }
@@ -159,7 +155,17 @@ static hk_status free_any(hki_arena *arena, hki_target target) {
     if (target.pointer == NULL)
         return HK_OK;
     hki_block block = hki_block_find(target.pointer);
-    hk_status status = free_found(arena, &block, hki_size_known(target));
+    hk_status status = block.status;
+    if (status == HK_OK && hki_arena_of_owner(block.owner) != arena)
+        status = HK_ERR_WRONG_ARENA;
+    if (status != HK_OK)
+        return hki_misuse(target, &block, status);
+    size_t usable = block.size - HKI_SLACK_MIN;
+    if ((block.owner & HKI_OWNER_IS_ARENA) != 0) {
+        status = free_large(arena, &block, hki_size_known(target), &usable);
+        return status == HK_OK ? HK_OK : hki_misuse_of_size(target, &block, usable, status);
+    }
+    status = free_in_heap(arena, &block, hki_size_known(target));
     return status == HK_OK ? HK_OK : hki_misuse(target, &block, status);
 }
 
