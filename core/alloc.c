@@ -16,9 +16,11 @@ static _Atomic bool started;
 static void before_fork(void) {
     hki_lock_acquire(&hki_arenas_lock);
     hki_lock_acquire(&hki_pool_lock);
+    hki_lock_acquire(&hki_report_lock);
 }
 
 static void after_fork(void) {
+    hki_lock_release(&hki_report_lock);
     hki_lock_release(&hki_pool_lock);
     hki_lock_release(&hki_arenas_lock);
 }
@@ -28,18 +30,32 @@ static void after_fork_in_child(void) {
     after_fork();
 }
 
-/* Everything but the default arena, which takes the arenas lock itself. */
+/* Before the C library has set itself up, as a preloaded malloc is called, there is no environment yet: then
+ * start_early gets here again. */
+static void load_options(void) {
+    static bool loaded;
+    if (loaded || !hki_os_has_environment())
+        return;
+    loaded = true;
+    hki_options_load();
+    hki_arena *process = atomic_load_explicit(&hki_default_arena, memory_order_relaxed);
+    if (hki_process_limit_bytes != 0)
+        atomic_store_explicit(&process->quota.limit_lines, hki_process_limit_bytes >> HKI_LINE_SHIFT,
+                              memory_order_relaxed);
+}
+
 static bool start_under_lock(void) {
     static hki_lock start_lock = HKI_LOCK_INIT(HKI_RANK_START);
     static bool registered;
     hki_lock_acquire(&start_lock);
     bool done = atomic_load_explicit(&started, memory_order_relaxed);
     if (!done && hki_registry_start() && hki_arena_start()) {
-        hki_options_load();
         hki_thread_start(); /* if refused, threads borrow their heaps */
         atomic_store_explicit(&started, true, memory_order_release);
         done = true;
     }
+    if (done)
+        load_options();
     bool first = done && !registered;
     registered |= first;
     hki_lock_release(&start_lock);
@@ -53,7 +69,7 @@ bool hki_start(void) {
 }
 
 __attribute__((constructor)) static void start_early(void) {
-    hki_start(); /* a failure shows at the first allocation, which tries again */
+    start_under_lock(); /* a failure shows at the first allocation, which tries again */
 }
 
 /* ---- misuse ---- */

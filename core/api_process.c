@@ -1,6 +1,5 @@
-/* api_process: the process heap, sizes, misuse policy, and what a pointer is. The fast paths are here in full; what
- * they miss goes to alloc.h. */
-#include "alloc.h"
+/* api_process: the process heap, sizes, misuse policy, and what a pointer is. */
+#include "process.h"
 #include "report.h"
 
 #include <string.h>
@@ -29,35 +28,9 @@ size_t hk_good_size(size_t size) {
     return hki_lines_of(size) << HKI_LINE_SHIFT;
 }
 
-/* The process heap's arena; NULL, and the status is set, if hakmem cannot start. */
-static hki_arena *process_arena(void) {
-    if (hki_start())
-        return atomic_load_explicit(&hki_default_arena, memory_order_acquire);
-    hki_fail(HK_ERR_NO_MEMORY);
-    return NULL;
-}
-
-static HKI_MISS void *alloc_slow(size_t size, size_t alignment, bool zero) {
-    hki_arena *arena = process_arena();
-    return arena == NULL ? NULL : hki_alloc(arena, (hki_request){.size = size, .alignment = alignment, .zero = zero});
-}
-
-static HKI_MISS hk_status free_slow(hki_target target) {
-    if (target.pointer == NULL)
-        return HK_OK;
-    hki_arena *arena = process_arena();
-    if (arena == NULL) /* so nothing was allocated yet */
-        return hki_misuse(target, &(hki_block){0}, HK_ERR_FOREIGN_POINTER);
-    return hki_free(arena, target);
-}
-
 void *hk_malloc(size_t size) {
-    if (HKI_LIKELY(size <= HKI_SMALL_MAX)) {
-        uintptr_t granule = hki_heap_pop(hki_self.heap, hki_class_of(hki_class_table_16, size));
-        if (HKI_LIKELY(granule != 0))
-            return hki_granule_address(granule);
-    }
-    return alloc_slow(size, 1, false);
+    void *block = hki_process_pop(hki_class_table_16, size);
+    return HKI_LIKELY(block != NULL) ? block : hki_process_alloc(size, 1, false);
 }
 
 void *hk_calloc(size_t count, size_t size) {
@@ -66,10 +39,8 @@ void *hk_calloc(size_t count, size_t size) {
         hki_fail(HK_ERR_INVALID_ARGUMENT);
         return NULL;
     }
-    if (HKI_UNLIKELY(bytes > HKI_SMALL_MAX))
-        return alloc_slow(bytes, 1, true);
-    void *block = hk_malloc(bytes);
-    return block == NULL ? NULL : memset(block, 0, bytes);
+    void *block = hki_process_pop(hki_class_table_16, bytes);
+    return HKI_LIKELY(block != NULL) ? memset(block, 0, bytes) : hki_process_alloc(bytes, 1, true);
 }
 
 void *hk_aligned_alloc(size_t alignment, size_t size) {
@@ -77,38 +48,23 @@ void *hk_aligned_alloc(size_t alignment, size_t size) {
         hki_fail(HK_ERR_INVALID_ARGUMENT);
         return NULL;
     }
-    return alloc_slow(size, alignment, false);
+    return hki_process_alloc(size, alignment, false);
 }
 
 void hk_free(void *pointer) {
-    hki_heap *heap = hki_self.heap;
-    uintptr_t granule = hki_granule_of(pointer);
-    hki_found found;
-    if (HKI_LIKELY(hki_heap_find(heap, granule, &found)) && HKI_LIKELY(hki_heap_push(heap, granule, found)))
-        return;
-    free_slow(hki_target_of("hk_free", pointer));
+    if (!hki_process_push(pointer))
+        hki_process_free(hki_target_of("hk_free", pointer));
 }
 
 void hk_free_sized(void *pointer, size_t size) {
-    hki_heap *heap = hki_self.heap;
-    uintptr_t granule = hki_granule_of(pointer);
-    hki_found found;
-    if (HKI_LIKELY(size <= HKI_SMALL_MAX) && HKI_LIKELY(hki_heap_find(heap, granule, &found)) &&
-        HKI_LIKELY(found.size_class == hki_class_of(hki_class_table_16, size)) &&
-        HKI_LIKELY(hki_heap_push(heap, granule, found)))
-        return;
-    free_slow(hki_target_sized("hk_free_sized", pointer, size));
+    if (!hki_process_push_sized(hki_class_table_16, pointer, size))
+        hki_process_free(hki_target_sized("hk_free_sized", pointer, size));
 }
 
 void *hk_realloc(void *pointer, size_t size) {
-    hki_heap *heap = hki_self.heap;
-    uintptr_t granule = hki_granule_of(pointer);
-    hki_found found;
-    if (HKI_LIKELY(size - 1 < HKI_SMALL_MAX) && HKI_LIKELY(hki_heap_find(heap, granule, &found)) &&
-        found.size_class == hki_class_of(hki_class_table_16, size))
+    if (hki_process_keeps(hki_class_table_16, pointer, size))
         return pointer;
-    hki_arena *arena = process_arena();
-    return arena == NULL ? NULL : hki_realloc(arena, hki_target_of("hk_realloc", pointer), size);
+    return hki_process_realloc(hki_target_of("hk_realloc", pointer), size);
 }
 
 size_t hk_usable_size(const void *pointer) {

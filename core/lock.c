@@ -3,6 +3,7 @@
 
 hki_lock hki_arenas_lock = HKI_LOCK_INIT(HKI_RANK_ARENAS);
 hki_lock hki_pool_lock = HKI_LOCK_INIT(HKI_RANK_POOL);
+hki_lock hki_report_lock = HKI_LOCK_INIT(HKI_RANK_REPORT);
 
 static _Thread_local unsigned held;
 

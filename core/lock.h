@@ -12,7 +12,7 @@ typedef enum hki_rank {
     HKI_RANK_START,  /* the start of the process heap */
     HKI_RANK_ARENAS, /* arena and heap slots, which heaps an arena has, which of them are idle */
     HKI_RANK_POOL,   /* segments, free units, large and huge blocks, who owns which unit */
-    HKI_RANK_REPORT, /* error handler and policy */
+    HKI_RANK_REPORT, /* who sets the error handler */
 } hki_rank;
 
 typedef struct hki_lock {
@@ -25,6 +25,7 @@ typedef struct hki_lock {
 
 extern hki_lock hki_arenas_lock;
 extern hki_lock hki_pool_lock;
+extern hki_lock hki_report_lock;
 
 void hki_lock_acquire(hki_lock *lock);
 void hki_lock_release(hki_lock *lock);

@@ -66,7 +66,7 @@ typedef struct cell_view {
 } cell_view;
 
 typedef struct drawing {
-    hki_svg *svg;
+    hki_writer *svg;
     const hki_map_plan *plan;
     const hki_map_scale *scale;
     cursor at;
@@ -222,8 +222,8 @@ hki_map_plan hki_map_plan_units(const hki_arena *arena) {
 
 /* ---- drawing ---- */
 
-hki_svg_text hki_map_class_name(unsigned size_class) {
-    hki_svg_text name = {"kL"};
+hki_readable hki_map_class_name(unsigned size_class) {
+    hki_readable name = {"kL"};
     if (size_class < HKI_CLASSES)
         snprintf(name.text, sizeof name.text, "k%u", size_class);
     return name;
@@ -231,8 +231,8 @@ hki_svg_text hki_map_class_name(unsigned size_class) {
 
 static void draw_address(drawing *d, uint32_t number) {
     if (d->at.column == 1 && d->at.row % d->scale->labelled_rows == 0)
-        hki_svg_print(d->svg, "<text class=\"a\" x=\"%d\" y=\"%u\">%" PRIxPTR "</text>\n", MAP_LEFT - 8,
-                      d->at.y + d->scale->height / 2 + 4, address_of(number));
+        hki_write(d->svg, "<text class=\"a\" x=\"%d\" y=\"%u\">%" PRIxPTR "</text>\n", MAP_LEFT - 8,
+                  d->at.y + d->scale->height / 2 + 4, address_of(number));
 }
 
 /* The lines of a mask, as parts of the `d` of a path. */
@@ -243,16 +243,16 @@ static void draw_lines(drawing *d, uint64_t lines) {
         uint64_t rest = ~(lines >> first);
         unsigned count = rest == 0 ? HKI_LINES_PER_UNIT : hki_lowest_bit(rest);
         lines &= ~hki_bit_range(first, count);
-        hki_svg_print(d->svg, "M%u 0h%uv%uh-%uz", first * width, count * width, d->scale->height, count * width);
+        hki_write(d->svg, "M%u 0h%uv%uh-%uz", first * width, count * width, d->scale->height, count * width);
     }
 }
 
 static void draw_mask(drawing *d, const char *style, uint64_t lines) {
     if (lines == 0)
         return;
-    hki_svg_print(d->svg, "<path class=\"%s\" d=\"", style);
+    hki_write(d->svg, "<path class=\"%s\" d=\"", style);
     draw_lines(d, lines);
-    hki_svg_print(d->svg, "\"/>");
+    hki_write(d->svg, "\"/>");
 }
 
 static bool is_clean(const unit_view *view, unsigned line) {
@@ -268,31 +268,31 @@ static unsigned draw_stretch(drawing *d, const run_view *run, unsigned first) {
            is_clean(view, last + 1) == is_clean(view, first))
         last++;
     unsigned pixels = (last + 1 - first) * width - (last + 1 == end && width > 1);
-    hki_svg_print(d->svg, "<path class=\"");
+    hki_write(d->svg, "<path class=\"");
     if (!d->scale->has_runs)
-        hki_svg_print(d->svg, "%s ", hki_map_class_name(run->size_class).text);
-    hki_svg_print(d->svg, shade == NOT_LIVE && is_clean(view, first) ? "c" : "f%u", shade);
-    hki_svg_print(d->svg, "\" d=\"M%u 0h%uv%uh-%uz\"/>", first * width, pixels, d->scale->height, pixels);
+        hki_write(d->svg, "%s ", hki_map_class_name(run->size_class).text);
+    hki_write(d->svg, shade == NOT_LIVE && is_clean(view, first) ? "c" : "f%u", shade);
+    hki_write(d->svg, "\" d=\"M%u 0h%uv%uh-%uz\"/>", first * width, pixels, d->scale->height, pixels);
     return last + 1;
 }
 
 static void draw_run(drawing *d, const run_view *run) {
     const unsigned width = d->scale->line_width;
     if (d->scale->has_runs) {
-        hki_svg_print(d->svg, "<g class=\"%s\"><title>", hki_map_class_name(run->size_class).text);
+        hki_write(d->svg, "<g class=\"%s\"><title>", hki_map_class_name(run->size_class).text);
         if (run->size_class < HKI_CLASSES)
-            hki_svg_print(d->svg, "%u line%s of %u B blocks: %u of %u live", run->lines, run->lines == 1 ? "" : "s",
-                          hki_classes[run->size_class].size, run->live,
-                          (unsigned)(run->lines * HKI_LINE_SIZE / hki_classes[run->size_class].size));
+            hki_write(d->svg, "%u line%s of %u B blocks: %u of %u live", run->lines, run->lines == 1 ? "" : "s",
+                      hki_classes[run->size_class].size, run->live,
+                      (unsigned)(run->lines * HKI_LINE_SIZE / hki_classes[run->size_class].size));
         else
-            hki_svg_print(d->svg, "a block of %u lines%s", run->lines, run->live != 0 ? "" : ", not live");
-        hki_svg_print(d->svg, "</title>");
+            hki_write(d->svg, "a block of %u lines%s", run->lines, run->live != 0 ? "" : ", not live");
+        hki_write(d->svg, "</title>");
     }
     for (unsigned line = run->first; line < (unsigned)(run->first + run->lines);)
         line = draw_stretch(d, run, line);
     if (d->scale->has_runs)
-        hki_svg_print(d->svg, "<path class=\"b\" d=\"M%u.5 .5h%uv%uh-%uz\"/></g>\n", run->first * width,
-                      run->lines * width - 2, d->scale->height - 1, run->lines * width - 2);
+        hki_write(d->svg, "<path class=\"b\" d=\"M%u.5 .5h%uv%uh-%uz\"/></g>\n", run->first * width,
+                  run->lines * width - 2, d->scale->height - 1, run->lines * width - 2);
 }
 
 static void draw_unit(drawing *d, uint32_t number) {
@@ -300,31 +300,31 @@ static void draw_unit(drawing *d, uint32_t number) {
     place_unit(&d->at);
     draw_address(d, number);
     if (d->scale->has_runs)
-        hki_svg_print(d->svg, "<text class=\"m e\" x=\"%d\" y=\"%u\">%s</text>\n", HKI_MAP_RIGHT, d->at.y + 15,
-                      hki_svg_bytes(view->all_live_bytes).text);
-    hki_svg_print(d->svg,
-                  "<g transform=\"translate(%u %u)\"><title>unit at 0x%" PRIxPTR
-                  ": %u of 64 lines in use, %zu live blocks of %s</title>",
-                  d->at.x, d->at.y, address_of(number), HKI_LINES_PER_UNIT - hki_count_bits(view->free_lines),
-                  view->live_blocks, hki_svg_bytes(view->all_live_bytes).text);
+        hki_write(d->svg, "<text class=\"m e\" x=\"%d\" y=\"%u\">%s</text>\n", HKI_MAP_RIGHT, d->at.y + 15,
+                  hki_readable_bytes(view->all_live_bytes).text);
+    hki_write(d->svg,
+              "<g transform=\"translate(%u %u)\"><title>unit at 0x%" PRIxPTR
+              ": %u of 64 lines in use, %zu live blocks of %s</title>",
+              d->at.x, d->at.y, address_of(number), HKI_LINES_PER_UNIT - hki_count_bits(view->free_lines),
+              view->live_blocks, hki_readable_bytes(view->all_live_bytes).text);
     draw_mask(d, "u", view->free_lines & ~view->clean_lines);
     draw_mask(d, "c", view->free_lines & view->clean_lines);
     for (unsigned i = 0; i < view->runs; i++)
         draw_run(d, &view->run[i]);
-    hki_svg_print(d->svg, d->scale->has_runs ? "<use href=\"#l\"/></g>\n" : "</g>\n");
+    hki_write(d->svg, d->scale->has_runs ? "<use href=\"#l\"/></g>\n" : "</g>\n");
 }
 
 static void draw_block_name(drawing *d, unsigned x, unsigned y, const char *kind, uint32_t number) {
-    hki_svg_print(d->svg, "<text class=\"o\" x=\"%u\" y=\"%u\">%s block of %s</text>\n", x + 12, y + 4, kind,
-                  hki_svg_bytes(lines_of(number) << HKI_LINE_SHIFT).text);
+    hki_write(d->svg, "<text class=\"o\" x=\"%u\" y=\"%u\">%s block of %s</text>\n", x + 12, y + 4, kind,
+              hki_readable_bytes(lines_of(number) << HKI_LINE_SHIFT).text);
 }
 
 /* One bar in each row that it reaches into. */
 static void draw_large(drawing *d, uint32_t number) {
     size_t lines = lines_of(number), units = hki_large_units(lines, false);
     unsigned from = 0;
-    hki_svg_print(d->svg, "<g class=\"kL\"><title>large block of %s at 0x%" PRIxPTR "</title>\n",
-                  hki_svg_bytes(lines << HKI_LINE_SHIFT).text, address_of(number));
+    hki_write(d->svg, "<g class=\"kL\"><title>large block of %s at 0x%" PRIxPTR "</title>\n",
+              hki_readable_bytes(lines << HKI_LINE_SHIFT).text, address_of(number));
     for (size_t i = 0; i < units; i++) {
         bool begins = place_unit(&d->at) && (i == 0 || d->at.column == 1);
         from = begins ? d->at.x : from;
@@ -333,20 +333,20 @@ static void draw_large(drawing *d, uint32_t number) {
             continue;
         size_t last = hki_min(lines - i * HKI_LINES_PER_UNIT, HKI_LINES_PER_UNIT);
         unsigned width = d->at.x + (unsigned)last * d->scale->line_width - from;
-        hki_svg_print(d->svg, "<path class=\"f7\" d=\"M%u %uh%uv%uh-%uz\"/>\n", from, d->at.y, width, d->scale->height,
-                      width);
+        hki_write(d->svg, "<path class=\"f7\" d=\"M%u %uh%uv%uh-%uz\"/>\n", from, d->at.y, width, d->scale->height,
+                  width);
         if (i < d->scale->columns && width > 200 && d->scale->height > 12)
             draw_block_name(d, from, d->at.y + d->scale->height / 2, "large", number);
     }
-    hki_svg_print(d->svg, "</g>\n");
+    hki_write(d->svg, "</g>\n");
 }
 
 /* A zigzag of the background's colour. */
 static void draw_break(drawing *d, unsigned x, unsigned y, unsigned height) {
-    hki_svg_print(d->svg, "<path class=\"z\" d=\"M%u %d", x, (int)y - 2);
+    hki_write(d->svg, "<path class=\"z\" d=\"M%u %d", x, (int)y - 2);
     for (unsigned i = 0; i < 4; i++)
-        hki_svg_print(d->svg, "l%d %u.%u", i % 2 == 0 ? 10 : -10, (height + 4) / 4, (height + 4) % 4 * 25);
-    hki_svg_print(d->svg, "\"/>");
+        hki_write(d->svg, "l%d %u.%u", i % 2 == 0 ? 10 : -10, (height + 4) / 4, (height + 4) % 4 * 25);
+    hki_write(d->svg, "\"/>");
 }
 
 static void draw_huge(drawing *d, uint32_t number) {
@@ -356,15 +356,15 @@ static void draw_huge(drawing *d, uint32_t number) {
     unsigned height = (unsigned)rows * d->scale->pitch_y - (d->scale->pitch_y - d->scale->height);
     unsigned full = (d->scale->columns - 1) * d->scale->pitch_x + d->scale->unit_width;
     unsigned width = units >= drawn ? full : (unsigned)hki_max(full * units / drawn, 160);
-    hki_svg_print(d->svg, "<g class=\"kL\"><title>huge block of %s at 0x%" PRIxPTR "</title>",
-                  hki_svg_bytes(lines_of(number) << HKI_LINE_SHIFT).text, address_of(number));
-    hki_svg_print(d->svg, "<text class=\"a\" x=\"%d\" y=\"%u\">%" PRIxPTR "</text>\n", MAP_LEFT - 8, y + height / 2 + 4,
-                  address_of(number));
-    hki_svg_print(d->svg, "<path class=\"f8\" d=\"M%d %uh%uv%uh-%uz\"/>", MAP_LEFT, y, width, height, width);
+    hki_write(d->svg, "<g class=\"kL\"><title>huge block of %s at 0x%" PRIxPTR "</title>",
+              hki_readable_bytes(lines_of(number) << HKI_LINE_SHIFT).text, address_of(number));
+    hki_write(d->svg, "<text class=\"a\" x=\"%d\" y=\"%u\">%" PRIxPTR "</text>\n", MAP_LEFT - 8, y + height / 2 + 4,
+              address_of(number));
+    hki_write(d->svg, "<path class=\"f8\" d=\"M%d %uh%uv%uh-%uz\"/>", MAP_LEFT, y, width, height, width);
     if (units > drawn)
         draw_break(d, MAP_LEFT + width * 2 / 3, y, height);
     draw_block_name(d, MAP_LEFT, y + height / 2, "huge", number);
-    hki_svg_print(d->svg, "</g>\n");
+    hki_write(d->svg, "</g>\n");
 }
 
 /* ---- cells of one colour ---- */
@@ -377,18 +377,18 @@ static void end_cell(drawing *d) {
     for (unsigned i = 0; i <= HKI_CLASS_LARGE; i++)
         most = cell->lines[i] > cell->lines[most] ? i : most;
     draw_address(d, cell->first);
-    hki_svg_print(d->svg, "<path class=\"");
+    hki_write(d->svg, "<path class=\"");
     if (cell->held_lines == 0)
-        hki_svg_print(d->svg, "u");
+        hki_write(d->svg, "u");
     else
-        hki_svg_print(d->svg, "%s f%u", hki_map_class_name(most).text,
-                      shade_of(cell->live_bytes, cell->held_lines << HKI_LINE_SHIFT));
-    hki_svg_print(d->svg, "\" d=\"M%u %uh%uv%uh-%uz\"><title>", d->at.x, d->at.y, d->scale->unit_width,
-                  d->scale->height, d->scale->unit_width);
+        hki_write(d->svg, "%s f%u", hki_map_class_name(most).text,
+                  shade_of(cell->live_bytes, cell->held_lines << HKI_LINE_SHIFT));
+    hki_write(d->svg, "\" d=\"M%u %uh%uv%uh-%uz\"><title>", d->at.x, d->at.y, d->scale->unit_width, d->scale->height,
+              d->scale->unit_width);
     if (cell->units > 1)
-        hki_svg_print(d->svg, "%u units from ", cell->units);
-    hki_svg_print(d->svg, "0x%" PRIxPTR ": %s held, %s live</title></path>\n", address_of(cell->first),
-                  hki_svg_bytes(cell->held_lines << HKI_LINE_SHIFT).text, hki_svg_bytes(cell->live_bytes).text);
+        hki_write(d->svg, "%u units from ", cell->units);
+    hki_write(d->svg, "0x%" PRIxPTR ": %s held, %s live</title></path>\n", address_of(cell->first),
+              hki_readable_bytes(cell->held_lines << HKI_LINE_SHIFT).text, hki_readable_bytes(cell->live_bytes).text);
     d->cell = (cell_view){0};
 }
 
@@ -428,23 +428,23 @@ static void add_to_cells(drawing *d, uint32_t number) {
 
 /* ---- all of it ---- */
 
-static void draw_key(hki_svg *svg, unsigned x, unsigned y, const char *style, const char *meaning) {
-    hki_svg_print(svg, "<g class=\"kG\"><path class=\"%s\" d=\"M%u %uh14v12h-14z\"/></g>", style, x, y - 10);
-    hki_svg_print(svg, "<text class=\"m\" x=\"%u\" y=\"%u\">%s</text>\n", x + 20, y, meaning);
+static void draw_key(hki_writer *svg, unsigned x, unsigned y, const char *style, const char *meaning) {
+    hki_write(svg, "<g class=\"kG\"><path class=\"%s\" d=\"M%u %uh14v12h-14z\"/></g>", style, x, y - 10);
+    hki_write(svg, "<text class=\"m\" x=\"%u\" y=\"%u\">%s</text>\n", x + 20, y, meaning);
 }
 
 static void draw_head(drawing *d, unsigned y) {
     static const char *const shades[] = {"f1", "f2", "f3", "f4", "f5", "f6", "f7"};
-    hki_svg_print(d->svg, "<text class=\"h\" x=\"%d\" y=\"%u\">By address</text>\n", HKI_MAP_LEFT, y);
-    hki_svg_print(d->svg, "<text class=\"m\" x=\"%d\" y=\"%u\">", HKI_MAP_LEFT + 116, y);
+    hki_write(d->svg, "<text class=\"h\" x=\"%d\" y=\"%u\">By address</text>\n", HKI_MAP_LEFT, y);
+    hki_write(d->svg, "<text class=\"m\" x=\"%d\" y=\"%u\">", HKI_MAP_LEFT + 116, y);
     if (d->scale->line_width != 0)
-        hki_svg_print(d->svg, "a band is a unit of 64 KiB, a step in it a line of 1 KiB, coloured by its block size");
+        hki_write(d->svg, "a band is a unit of 64 KiB, a step in it a line of 1 KiB, coloured by its block size");
     else if (d->plan->units_per_cell == 1)
-        hki_svg_print(d->svg, "a cell is a unit of 64 KiB, coloured by the block size that most of its lines have");
+        hki_write(d->svg, "a cell is a unit of 64 KiB, coloured by the block size that most of its lines have");
     else
-        hki_svg_print(d->svg, "a cell is %zu units of 64 KiB, coloured by the block size that most of its lines have",
-                      d->plan->units_per_cell);
-    hki_svg_print(d->svg, "</text>\n");
+        hki_write(d->svg, "a cell is %zu units of 64 KiB, coloured by the block size that most of its lines have",
+                  d->plan->units_per_cell);
+    hki_write(d->svg, "</text>\n");
     y += 26;
     for (unsigned i = 0; i < SHADES - 1; i++)
         draw_key(d->svg, MAP_LEFT + 14 * i, y, shades[i], "");
@@ -452,17 +452,17 @@ static void draw_head(drawing *d, unsigned y) {
     draw_key(d->svg, MAP_LEFT + 320, y, "f0", "in use, nothing live");
     draw_key(d->svg, MAP_LEFT + 478, y, "u", "free");
     draw_key(d->svg, MAP_LEFT + 544, y, "c", "no live block, and no memory behind it");
-    hki_svg_print(d->svg, "<g class=\"kL\"><path class=\"f8\" d=\"M%u %uh14v12h-14z\"/></g>", MAP_LEFT + 818, y - 10);
-    hki_svg_print(d->svg, "<text class=\"m\" x=\"%u\" y=\"%u\">a block of whole lines or units</text>\n",
-                  MAP_LEFT + 838, y);
+    hki_write(d->svg, "<g class=\"kL\"><path class=\"f8\" d=\"M%u %uh14v12h-14z\"/></g>", MAP_LEFT + 818, y - 10);
+    hki_write(d->svg, "<text class=\"m\" x=\"%u\" y=\"%u\">a block of whole lines or units</text>\n", MAP_LEFT + 838,
+              y);
 }
 
 /* The hairlines between the lines of a unit, once. */
 static void define_hairlines(const drawing *d) {
-    hki_svg_print(d->svg, "<defs><path id=\"l\" class=\"l\" d=\"M%u 0v%u", d->scale->line_width, d->scale->height);
+    hki_write(d->svg, "<defs><path id=\"l\" class=\"l\" d=\"M%u 0v%u", d->scale->line_width, d->scale->height);
     for (unsigned i = 2; i < HKI_LINES_PER_UNIT; i++)
-        hki_svg_print(d->svg, "m%u -%uv%u", d->scale->line_width, d->scale->height, d->scale->height);
-    hki_svg_print(d->svg, "\"/></defs>\n");
+        hki_write(d->svg, "m%u -%uv%u", d->scale->line_width, d->scale->height, d->scale->height);
+    hki_write(d->svg, "\"/></defs>\n");
 }
 
 static void draw(drawing *d, const hki_arena *arena, uint32_t number) {
@@ -481,7 +481,7 @@ static void draw(drawing *d, const hki_arena *arena, uint32_t number) {
     }
 }
 
-void hki_map_draw_units(hki_svg *svg, const hki_arena *arena, const hki_map_plan *plan, unsigned top) {
+void hki_map_draw_units(hki_writer *svg, const hki_arena *arena, const hki_map_plan *plan, unsigned top) {
     drawing d = {.svg = svg, .plan = plan, .scale = plan->scale, .at = {.plan = plan, .y = top + HEAD}};
     if (plan->height == 0)
         return;

@@ -7,7 +7,7 @@
 #define HKI_MAP_UNITS_H
 
 #include "arena.h"
-#include "svg.h"
+#include "writer.h"
 
 /* The document's coordinates; the left and right edges of all that is drawn. */
 enum { HKI_MAP_WIDTH = 1240, HKI_MAP_LEFT = 32, HKI_MAP_RIGHT = HKI_MAP_WIDTH - HKI_MAP_LEFT };
@@ -24,9 +24,9 @@ typedef struct hki_map_plan {
 } hki_map_plan;
 
 hki_map_plan hki_map_plan_units(const hki_arena *arena);
-void hki_map_draw_units(hki_svg *svg, const hki_arena *arena, const hki_map_plan *plan, unsigned top);
+void hki_map_draw_units(hki_writer *svg, const hki_arena *arena, const hki_map_plan *plan, unsigned top);
 
 /* The name of a class in the document's style: "k5", and "kL" for what is in no class. */
-hki_svg_text hki_map_class_name(unsigned size_class);
+hki_readable hki_map_class_name(unsigned size_class);
 
 #endif

@@ -10,8 +10,11 @@
 #define NUMBER(variable, name, initial, largest) _Atomic unsigned variable = initial;
 HKI_NUMBER_OPTIONS(NUMBER)
 #undef NUMBER
+#define SIZE(variable, name) size_t variable;
+HKI_SIZE_OPTIONS(SIZE)
+#undef SIZE
 
-static void complain(const char *name, const char *value, const char *expected) {
+void hki_options_complain(const char *name, const char *value, const char *expected) {
     hki_text text = {0};
     hki_text_add(&text, name);
     hki_text_add(&text, " is \"");
@@ -34,11 +37,40 @@ static void load_number(_Atomic unsigned *variable, const char *name, unsigned l
     for (const char *digit = value; *digit != '\0'; digit++) {
         number = number * 10 + (uint64_t)(unsigned char)(*digit - '0');
         if (*digit < '0' || *digit > '9' || number > largest) {
-            complain(name, value, expected);
+            hki_options_complain(name, value, expected);
             return;
         }
     }
     atomic_store_explicit(variable, (unsigned)number, memory_order_relaxed);
+}
+
+bool hki_parse_size(const char *text, size_t *bytes) {
+    static const char units[] = "KMGT";
+    size_t size = 0;
+    const char *at = text;
+    for (; *at >= '0' && *at <= '9'; at++)
+        if (__builtin_mul_overflow(size, (size_t)10, &size) || __builtin_add_overflow(size, (size_t)(*at - '0'), &size))
+            return false;
+    if (at == text)
+        return false;
+    if (*at != '\0') {
+        const char *unit = strchr(units, *at >= 'a' && *at <= 'z' ? *at - 'a' + 'A' : *at);
+        if (unit == NULL || at[1] != '\0' || __builtin_mul_overflow(size, (size_t)1 << 10 * (unit - units + 1), &size))
+            return false;
+    }
+    *bytes = size;
+    return true;
+}
+
+static void load_size(size_t *variable, const char *name) {
+    const char *value = hki_os_environment(name);
+    size_t size;
+    if (!is_given(value))
+        return;
+    if (hki_parse_size(value, &size) && size >= HKI_LINE_SIZE && size <= (size_t)1 << 40)
+        *variable = size;
+    else
+        hki_options_complain(name, value, "no size from 1K to 1T, such as 512K, 64M or 2G");
 }
 
 static void load_policy(const char *value) {
@@ -50,7 +82,7 @@ static void load_policy(const char *value) {
     HKI_POLICIES(POLICY)
 #undef POLICY
 #define POLICY(constant, word) " " word
-    complain("HAKMEM_ON_ERROR", value, "none of:" HKI_POLICIES(POLICY));
+    hki_options_complain("HAKMEM_ON_ERROR", value, "none of:" HKI_POLICIES(POLICY));
 #undef POLICY
 }
 
@@ -62,4 +94,7 @@ void hki_options_load(void) {
     load_number(&(variable), name, largest, "no whole number from 0 to " #largest);
     HKI_NUMBER_OPTIONS(NUMBER)
 #undef NUMBER
+#define SIZE(variable, name) load_size(&(variable), name);
+    HKI_SIZE_OPTIONS(SIZE)
+#undef SIZE
 }

@@ -1,4 +1,4 @@
-/* options: what the environment says. Read once, before the first allocation. */
+/* options: what the environment says. Read once, when hakmem starts. */
 #ifndef HKI_OPTIONS_H
 #define HKI_OPTIONS_H
 
@@ -7,8 +7,17 @@
 /* How many milliseconds memory that is free keeps its pages: from one to two times this. 0: they go at once. */
 extern _Atomic unsigned hki_purge_delay_ms;
 
-/* Reads HAKMEM_ON_ERROR and HKI_NUMBER_OPTIONS. A value that is none gets one line on standard error, and the default
- * stays. */
+/* The limit of the process heap; 0: none. */
+extern size_t hki_process_limit_bytes;
+
+/* Reads HAKMEM_ON_ERROR, HKI_NUMBER_OPTIONS and HKI_SIZE_OPTIONS. A value that is none gets one line on standard error,
+ * and the default stays. */
 void hki_options_load(void);
+
+/* One line on standard error about an environment variable with a value that is not as expected. */
+HKI_SLOW void hki_options_complain(const char *name, const char *value, const char *expected);
+
+/* Reads "64M" or the like, as bytes; false if it is no size, or more than there can be. */
+bool hki_parse_size(const char *text, size_t *bytes);
 
 #endif

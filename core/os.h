@@ -7,6 +7,9 @@
 #include "base.h"
 
 size_t hki_os_page_size(void);
+/* For tests: pages are of this size, a multiple of the system's, and calls that are not in whole pages are refused as
+ * the system would. Before anything else is asked of os. */
+void hki_os_set_page_size(size_t size);
 
 /* Address space without memory, at a multiple of `alignment`; NULL if refused. Any access faults. Pages become memory
  * by hki_os_commit. */
@@ -31,6 +34,8 @@ void hki_os_unmap(void *start, size_t size);
 
 /* RLIMIT_AS in bytes; SIZE_MAX if there is none. */
 size_t hki_os_address_space_limit(void);
+/* Whether there is an environment yet: not before the C library has set itself up. */
+bool hki_os_has_environment(void);
 /* The value of an environment variable; NULL if it is not set or the process runs with raised privileges. */
 const char *hki_os_environment(const char *name);
 /* Fills `bytes` with random bytes of the kernel's, without waiting for them. */

@@ -45,14 +45,30 @@ bool hki_os_refused(void) {
            call < atomic_load_explicit(&fail_until, memory_order_relaxed);
 }
 
+static _Atomic size_t page_size; /* 0: not asked for yet */
+
+void hki_os_set_page_size(size_t size) {
+    atomic_store_explicit(&page_size, size, memory_order_relaxed);
+}
+
 size_t hki_os_page_size(void) {
-    static _Atomic size_t page_size;
     size_t size = atomic_load_explicit(&page_size, memory_order_relaxed);
     if (size == 0) {
         size = (size_t)sysconf(_SC_PAGESIZE);
         atomic_store_explicit(&page_size, size, memory_order_relaxed);
     }
     return size;
+}
+
+/* What is not in whole pages is a mistake of ours, which would be noticed only where pages are large: it is refused. */
+static bool is_in_pages(const void *start, size_t size) {
+    bool in_pages = (((uintptr_t)start | size) & (hki_os_page_size() - 1)) == 0;
+    HKI_ASSERT(in_pages);
+    return in_pages;
+}
+
+static bool refused(const void *start, size_t size) {
+    return hki_os_refused() || !is_in_pages(start, size);
 }
 
 static void *map(void *hint, size_t size, int protection, int flags) {
@@ -78,7 +94,7 @@ void *hki_os_reserve(size_t size, size_t alignment) {
 }
 
 static bool protect(void *start, size_t size, int protection) {
-    if (hki_os_refused())
+    if (refused(start, size))
         return false;
     int saved = errno;
     bool done = mprotect(start, size, protection) == 0;
@@ -96,7 +112,7 @@ bool hki_os_commit(void *start, size_t size) {
 
 bool hki_os_map_at(void *start, size_t size, bool *occupied) {
     *occupied = false;
-    if (hki_os_refused())
+    if (refused(start, size))
         return false;
     int saved = errno;
     void *got = mmap(start, size, PROT_READ | PROT_WRITE, RESERVE_FLAGS | MAP_FIXED_NOREPLACE, -1, 0);
@@ -108,11 +124,11 @@ bool hki_os_map_at(void *start, size_t size, bool *occupied) {
 }
 
 bool hki_os_decommit(void *start, size_t size) {
-    return !hki_os_refused() && map(start, size, PROT_NONE, RESERVE_FLAGS | MAP_FIXED) != NULL;
+    return !refused(start, size) && map(start, size, PROT_NONE, RESERVE_FLAGS | MAP_FIXED) != NULL;
 }
 
 bool hki_os_reserve_at(void *start, size_t size) {
-    if (hki_os_refused())
+    if (refused(start, size))
         return false;
     void *got = map(start, size, PROT_NONE, RESERVE_FLAGS | MAP_FIXED_NOREPLACE);
     if (got != NULL && got != start)
@@ -121,7 +137,7 @@ bool hki_os_reserve_at(void *start, size_t size) {
 }
 
 bool hki_os_purge(void *start, size_t size) {
-    if (hki_os_refused())
+    if (refused(start, size))
         return false;
     int saved = errno;
     bool done = madvise(start, size, MADV_DONTNEED) == 0;
@@ -130,7 +146,7 @@ bool hki_os_purge(void *start, size_t size) {
 }
 
 bool hki_os_move(void *from, size_t size, void *to, size_t new_size) {
-    if (hki_os_refused())
+    if (refused(from, size) || !is_in_pages(to, new_size))
         return false;
     int saved = errno;
     bool done = mremap(from, size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED;
@@ -149,6 +165,10 @@ size_t hki_os_address_space_limit(void) {
     if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return SIZE_MAX;
     return (size_t)limit.rlim_cur;
+}
+
+bool hki_os_has_environment(void) {
+    return environ != NULL;
 }
 
 const char *hki_os_environment(const char *name) {

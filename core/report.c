@@ -1,4 +1,5 @@
-/* report: see report.h. `handler`, `handler_data` and `policy` are guarded by report_lock. */
+/* report: see report.h. There is no lock on the way of a report, as misuse may happen in a signal handler that has
+ * interrupted one. A handler and its data are read as one: `changes` is odd while they are being set. */
 #include "report.h"
 
 #include "lock.h"
@@ -10,10 +11,10 @@
 
 _Thread_local hk_status hki_last_status;
 
-static hki_lock report_lock = HKI_LOCK_INIT(HKI_RANK_REPORT);
-static hk_error_handler handler;
-static void *handler_data;
-static hk_error_policy policy = HK_ON_ERROR_ABORT;
+static _Atomic(hk_error_handler) handler;
+static _Atomic(void *) handler_data;
+static _Atomic unsigned changes;
+static _Atomic hk_error_policy policy = HK_ON_ERROR_ABORT;
 
 static const struct {
     const char *name;
@@ -40,17 +41,33 @@ hk_status hk_last_status(void) {
     return hki_last_status;
 }
 
+/* Sequentially consistent throughout, as nobody is in a hurry. */
 void hki_report_set_handler(hk_error_handler new_handler, void *user_data) {
-    hki_lock_acquire(&report_lock);
-    handler = new_handler;
-    handler_data = user_data;
-    hki_lock_release(&report_lock);
+    hki_lock_acquire(&hki_report_lock);
+    atomic_fetch_add(&changes, 1);
+    atomic_store(&handler, new_handler);
+    atomic_store(&handler_data, user_data);
+    atomic_fetch_add(&changes, 1);
+    hki_lock_release(&hki_report_lock);
+}
+
+/* The handler and its data. One that is being set by the very thread that this call has interrupted is not waited for:
+ * then there is none. */
+static hk_error_handler current_handler(void **user_data) {
+    enum { ATTEMPTS = 1000 };
+    for (unsigned i = 0; i < ATTEMPTS; i++) {
+        unsigned before = atomic_load(&changes);
+        hk_error_handler found = atomic_load(&handler);
+        *user_data = atomic_load(&handler_data);
+        if (before % 2 == 0 && before == atomic_load(&changes))
+            return found;
+        hki_os_yield();
+    }
+    return NULL;
 }
 
 void hki_report_set_policy(hk_error_policy new_policy) {
-    hki_lock_acquire(&report_lock);
-    policy = new_policy;
-    hki_lock_release(&report_lock);
+    atomic_store(&policy, new_policy);
 }
 
 void hki_text_add(hki_text *text, const char *string) {
@@ -118,11 +135,9 @@ static void write_misuse(const hk_error_info *info) {
 }
 
 hk_status hki_report(const hk_error_info *info) {
-    hki_lock_acquire(&report_lock);
-    hk_error_handler to_call = handler;
-    void *user_data = handler_data;
-    hk_error_policy to_follow = policy;
-    hki_lock_release(&report_lock);
+    void *user_data;
+    hk_error_handler to_call = current_handler(&user_data);
+    hk_error_policy to_follow = atomic_load(&policy);
 
     hki_fail(info->status);
     if (to_call != NULL) {

@@ -35,6 +35,9 @@ extern const hki_class_shape hki_classes[HKI_CLASSES];
 /* Class of a size up to HKI_SMALL_MAX, by (size + 7) / 8. */
 extern const uint8_t hki_class_table_8[HKI_SMALL_MAX / 8 + 1];
 extern const uint8_t hki_class_table_16[HKI_SMALL_MAX / 8 + 1];
+/* The same but for sizes up to 8, which share the class of 16: blocks of the C library's names are always aligned to 16
+ * (The GNU C Library Reference Manual, "Basic Memory Allocation"). */
+extern const uint8_t hki_class_table_malloc[HKI_SMALL_MAX / 8 + 1];
 
 HKI_INLINE unsigned hki_class_of(const uint8_t *class_table, size_t size) {
     return class_table[(size + 7) >> 3];

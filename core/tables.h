@@ -23,6 +23,10 @@
 /* X(variable, environment variable, default, largest value): the options that are whole numbers from 0 up. */
 #define HKI_NUMBER_OPTIONS(X) X(hki_purge_delay_ms, "HAKMEM_PURGE_DELAY_MS", 10, 3600000)
 
+/* X(variable, environment variable): the options that are sizes in bytes, with K, M, G or T behind them or not; at
+ * least a line, at most a terabyte; 0: not given. */
+#define HKI_SIZE_OPTIONS(X) X(hki_process_limit_bytes, "HAKMEM_LIMIT")
+
 /* X(policy, word): the values of HAKMEM_ON_ERROR. */
 #define HKI_POLICIES(X)                                                                                                \
     X(HK_ON_ERROR_ABORT, "abort")                                                                                      \

@@ -7,7 +7,7 @@ local rules = {}
 local LAYERS = {
     {"base", "tables", "wide"},
     {"os", "os_linux", "os_rewind", "os_rewind_linux", "lock"},
-    {"report", "options", "svg"},
+    {"report", "options", "writer"},
     {"registry", "metadata", "quota"},
     {"size_class", "unit", "run", "large", "block", "canary"},
     {"heap", "hardened", "heap_lines", "heap_pages", "heap_remote"},
@@ -16,7 +16,7 @@ local LAYERS = {
         "map_units",
     },
     {"thread"},
-    {"alloc", "alloc_hardened"},
+    {"alloc", "alloc_hardened", "process"},
     {"api_process", "api_arena"},
 }
 

@@ -1,5 +1,5 @@
-/* svg: see svg.h. */
-#include "svg.h"
+/* writer: see writer.h. */
+#include "writer.h"
 
 #include "os.h"
 
@@ -8,39 +8,39 @@
 #include <stdio.h>
 #include <string.h>
 
-static void flush(hki_svg *svg) {
-    if (!svg->failed && svg->length > 0 && !hki_os_write(svg->descriptor, svg->bytes, svg->length))
-        svg->failed = true;
-    svg->length = 0;
+static void flush(hki_writer *writer) {
+    if (!writer->failed && writer->length > 0 && !hki_os_write(writer->descriptor, writer->bytes, writer->length))
+        writer->failed = true;
+    writer->length = 0;
 }
 
-bool hki_svg_finish(hki_svg *svg) {
-    flush(svg);
-    return !svg->failed;
+bool hki_writer_finish(hki_writer *writer) {
+    flush(writer);
+    return !writer->failed;
 }
 
 /* Fits if what would have been written is shorter than the room. */
-static bool fits(hki_svg *svg, const char *format, va_list arguments) {
-    size_t room = sizeof svg->bytes - svg->length;
-    int wanted = vsnprintf(svg->bytes + svg->length, room, format, arguments);
+static bool fits(hki_writer *writer, const char *format, va_list arguments) {
+    size_t room = sizeof writer->bytes - writer->length;
+    int wanted = vsnprintf(writer->bytes + writer->length, room, format, arguments);
     if (wanted < 0 || (size_t)wanted >= room)
         return false;
-    svg->length += (size_t)wanted;
+    writer->length += (size_t)wanted;
     return true;
 }
 
-void hki_svg_print(hki_svg *svg, const char *format, ...) {
+void hki_write(hki_writer *writer, const char *format, ...) {
     va_list arguments;
-    if (svg->failed)
+    if (writer->failed)
         return;
     va_start(arguments, format);
-    bool done = fits(svg, format, arguments);
+    bool done = fits(writer, format, arguments);
     va_end(arguments);
     if (done)
         return;
-    flush(svg);
+    flush(writer);
     va_start(arguments, format);
-    svg->failed |= !fits(svg, format, arguments);
+    writer->failed |= !fits(writer, format, arguments);
     va_end(arguments);
 }
 
@@ -89,25 +89,25 @@ static unsigned length_of_character(const char *text) {
     return is_allowed(code, length) ? length : 0;
 }
 
-void hki_svg_print_escaped(hki_svg *svg, const char *text) {
+void hki_write_escaped(hki_writer *writer, const char *text) {
     while (*text != '\0') {
         const char *entity = entity_of(*text);
         unsigned length = length_of_character(text);
         if (entity != NULL)
-            hki_svg_print(svg, "%s", entity);
+            hki_write(writer, "%s", entity);
         else if (length != 0)
-            hki_svg_print(svg, "%.*s", (int)length, text);
+            hki_write(writer, "%.*s", (int)length, text);
         else
-            hki_svg_print(svg, "\xef\xbf\xbd");
+            hki_write(writer, "\xef\xbf\xbd");
         text += length != 0 ? length : 1;
     }
 }
 
 /* ---- numbers for people ---- */
 
-hki_svg_text hki_svg_bytes(size_t bytes) {
+hki_readable hki_readable_bytes(size_t bytes) {
     static const char units[] = "KMGTPE";
-    hki_svg_text human;
+    hki_readable human;
     unsigned unit = 0;
     if (bytes < 1024) {
         snprintf(human.text, sizeof human.text, "%zu B", bytes);
@@ -124,8 +124,8 @@ hki_svg_text hki_svg_bytes(size_t bytes) {
     return human;
 }
 
-hki_svg_text hki_svg_count(size_t count) {
-    hki_svg_text human;
+hki_readable hki_readable_count(size_t count) {
+    hki_readable human;
     char digits[32];
     size_t length = (size_t)snprintf(digits, sizeof digits, "%zu", count), to = 0;
     for (size_t from = 0; from < length; from++) {
@@ -137,8 +137,8 @@ hki_svg_text hki_svg_count(size_t count) {
     return human;
 }
 
-hki_svg_text hki_svg_percent(size_t part, size_t whole) {
-    hki_svg_text human;
+hki_readable hki_readable_percent(size_t part, size_t whole) {
+    hki_readable human;
     size_t thousandths = whole == 0 ? 0 : (part * 1000 + whole / 2) / whole;
     if (thousandths % 10 == 0)
         snprintf(human.text, sizeof human.text, "%zu %%", thousandths / 10);
