@@ -133,7 +133,8 @@ static void set_up(hki_arena *arena, const hk_arena_config *config) {
     arena->rewind = NULL;
     arena->large.pool = arena->pool;
     arena->large.owner = (uintptr_t)arena | HKI_OWNER_IS_ARENA;
-    arena->heaps = arena->idle = NULL;
+    arena->heaps = NULL;
+    arena->idle = NULL;
     arena->retired_blocks = 0;
     memset(arena->name, 0, sizeof arena->name);
     memcpy(arena->name, name, strlen(name));
@@ -327,8 +328,8 @@ static hki_heap *new_heap(hki_arena *arena) {
     else if ((heap = hki_slot_take(&hki_heap_slots)) == NULL)
         return NULL;
     start_heap(heap, arena, hki_slot_number(&hki_heap_slots, heap) * 2 + 2, heap + 1);
-    heap->next = arena->heaps;
-    arena->heaps = heap;
+    heap->next = atomic_load_explicit(&arena->heaps, memory_order_relaxed);
+    atomic_store_explicit(&arena->heaps, heap, memory_order_release); /* pairs with hki_statistics_peek */
     return heap;
 }
 

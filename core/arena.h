@@ -25,7 +25,7 @@ typedef struct hki_arena {
     hki_pool own_pool;         /* that of an arena that can be rewound; */
     struct hki_rewind *rewind; /* NULL for others */
     hki_large_list large;
-    hki_heap *heaps;
+    _Atomic(hki_heap *) heaps; /* new ones come in front, so it can be read without the lock while the arena lives */
     hki_heap *idle;
     size_t retired_blocks;
     char name[HK_ARENA_NAME_MAX + 1];

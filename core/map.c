@@ -85,27 +85,13 @@ static void write_style(drawing *d) {
     hki_write(&d->svg, "\n</style>\n");
 }
 
-/* The figures of hk_statistics by their names. */
-#define FIGURES(X)                                                                                                     \
-    X(held_bytes)                                                                                                      \
-    X(peak_held_bytes)                                                                                                 \
-    X(limit_bytes)                                                                                                     \
-    X(live_blocks)                                                                                                     \
-    X(live_bytes)                                                                                                      \
-    X(large_blocks)                                                                                                    \
-    X(large_bytes)                                                                                                     \
-    X(units)                                                                                                           \
-    X(heaps)                                                                                                           \
-    X(limit_failures)                                                                                                  \
-    X(system_failures)
-
 static void write_metadata(drawing *d) {
     const hk_statistics *figures = &d->figures;
     hki_write(&d->svg, "<metadata><arena xmlns=\"urn:hakmem:map\" name=\"");
     hki_write_escaped(&d->svg, d->arena->name);
     hki_write(&d->svg, "\" version=\"%s\"", HK_VERSION_STRING);
-#define FIGURE(name) hki_write(&d->svg, " " #name "=\"%zu\"", figures->name);
-    FIGURES(FIGURE)
+#define FIGURE(name, meaning) hki_write(&d->svg, " " #name "=\"%zu\"", figures->name);
+    HKI_STATISTICS(FIGURE)
 #undef FIGURE
     hki_write(&d->svg, ">\n");
     for (size_t i = 0; i < figures->size_classes; i++)

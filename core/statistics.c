@@ -74,22 +74,28 @@ static void add_large(size_t blocks, size_t lines, hk_statistics *total) {
     total->live_bytes += lines << HKI_LINE_SHIFT;
 }
 
-static void add_heap(hki_heap *heap, bool may_collect, hk_statistics *total) {
-    remote_frees frees = {0};
-    if (may_collect)
-        hki_heap_collect(heap);
-    else
-        count_remote(heap, &frees);
+static void add_heap(const hki_heap *heap, const remote_frees *frees, hk_statistics *total) {
     for (unsigned size_class = 0; size_class < HKI_CLASSES; size_class++)
-        add_class(heap, size_class, &frees, total);
+        add_class(heap, size_class, frees, total);
     const hki_class_books *large = &heap->books[HKI_CLASS_LARGE];
-    add_large(minus(load(&large->blocks), frees.blocks[HKI_CLASS_LARGE]), minus(load(&large->lines), frees.large_lines),
-              total);
+    add_large(minus(load(&large->blocks), frees->blocks[HKI_CLASS_LARGE]),
+              minus(load(&large->lines), frees->large_lines), total);
     total->units += load(&heap->units);
     total->heaps++;
 }
 
-void hki_statistics_get(hki_arena *arena, hki_heap *own, hk_statistics *total) {
+static void add_collected(hki_heap *heap, hk_statistics *total) {
+    hki_heap_collect(heap);
+    add_heap(heap, &(remote_frees){0}, total);
+}
+
+static void add_as_it_is(const hki_heap *heap, hk_statistics *total) {
+    remote_frees frees = {0};
+    count_remote(heap, &frees);
+    add_heap(heap, &frees, total);
+}
+
+static void begin(const hki_arena *arena, hk_statistics *total) {
     size_t limit = atomic_load_explicit(&arena->quota.limit_lines, memory_order_relaxed);
     memset(total, 0, sizeof *total);
     total->peak_held_bytes = atomic_load_explicit(&arena->quota.peak_lines, memory_order_relaxed) << HKI_LINE_SHIFT;
@@ -99,16 +105,37 @@ void hki_statistics_get(hki_arena *arena, hki_heap *own, hk_statistics *total) {
     total->size_classes = HKI_CLASSES;
     for (unsigned i = 0; i < HKI_CLASSES; i++)
         total->classes[i].block_size = hki_classes[i].size;
+}
 
-    if (arena->one_thread)
-        add_heap(&arena->heap, true, total);
-    hki_lock_acquire(&hki_arenas_lock);
-    for (hki_heap *heap = arena->heaps; heap != NULL; heap = heap->next)
-        add_heap(heap, heap == own || heap->idle, total);
-    hki_lock_release(&hki_arenas_lock);
+/* After the heaps, which may have collected. */
+static void finish(const hki_arena *arena, hk_statistics *total) {
     add_large(atomic_load_explicit(&arena->large.blocks, memory_order_relaxed),
               atomic_load_explicit(&arena->large.lines, memory_order_relaxed), total);
     total->units += atomic_load_explicit(&arena->large.units, memory_order_relaxed);
-    /* after the heaps, which may have collected */
     total->held_bytes = atomic_load_explicit(&arena->quota.held_lines, memory_order_relaxed) << HKI_LINE_SHIFT;
+}
+
+void hki_statistics_get(hki_arena *arena, hki_heap *own, hk_statistics *total) {
+    begin(arena, total);
+    if (arena->one_thread)
+        add_collected(&arena->heap, total);
+    hki_lock_acquire(&hki_arenas_lock);
+    for (hki_heap *heap = arena->heaps; heap != NULL; heap = heap->next) {
+        if (heap == own || heap->idle)
+            add_collected(heap, total);
+        else
+            add_as_it_is(heap, total);
+    }
+    hki_lock_release(&hki_arenas_lock);
+    finish(arena, total);
+}
+
+void hki_statistics_peek(const hki_arena *arena, hk_statistics *total) {
+    begin(arena, total);
+    if (arena->one_thread)
+        add_as_it_is(&arena->heap, total);
+    const hki_heap *heap = atomic_load_explicit(&arena->heaps, memory_order_acquire);
+    for (; heap != NULL; heap = heap->next)
+        add_as_it_is(heap, total);
+    finish(arena, total);
 }

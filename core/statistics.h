@@ -7,5 +7,8 @@
 /* Fills in everything but struct_size. `own` is the calling thread's heap in this arena, if any: what other threads
  * freed there is collected first. */
 void hki_statistics_get(hki_arena *arena, hki_heap *own, hk_statistics *total);
+/* The same for an arena that does not end meanwhile, without a lock and without collecting anything: for signal
+ * handlers, and for processes that are ending. */
+void hki_statistics_peek(const hki_arena *arena, hk_statistics *total);
 
 #endif

@@ -33,6 +33,20 @@
     X(HK_ON_ERROR_REPORT, "report")                                                                                    \
     X(HK_ON_ERROR_IGNORE, "ignore")
 
+/* X(figure, meaning): the totals of hk_statistics. */
+#define HKI_STATISTICS(X)                                                                                              \
+    X(held_bytes, "bytes held, which is what a limit bounds")                                                          \
+    X(peak_held_bytes, "bytes held at most")                                                                           \
+    X(limit_bytes, "bytes of the limit; 0: none")                                                                      \
+    X(live_blocks, "blocks in use")                                                                                    \
+    X(live_bytes, "bytes of these blocks")                                                                             \
+    X(large_blocks, "of these, blocks above the size classes")                                                         \
+    X(large_bytes, "bytes of these")                                                                                   \
+    X(units, "units of 64 KiB of address space")                                                                       \
+    X(heaps, "heaps, of threads that live or have ended")                                                              \
+    X(limit_failures, "requests that the limit refused")                                                               \
+    X(system_failures, "requests that the system refused")
+
 /* The size classes: BOTH(size, previous, previous16, few_lines, exact_lines), and ONLY8(size, previous, few_lines,
  * exact_lines) for those that only arenas of alignment 8 use. `previous` is the class below; `previous16` the class
  * below among those of BOTH. `few_lines` is the shortest run that wastes at most an eighth behind its last block,

@@ -1,0 +1,40 @@
+/* names: what the files of this folder share. They put hakmem behind the names of the C library's malloc and of C++'s
+ * operators new and delete, all in the process heap. Semantics are those of C23, POSIX.1-2024 and the GNU C Library
+ * Reference Manual ("Unconstrained Allocation", "Replacing malloc"); `errno` is set by what fails, and kept by all that
+ * frees. Blocks are aligned to 16 bytes at least, whatever their size. */
+#ifndef HAKMEM_MALLOC_NAMES_H
+#define HAKMEM_MALLOC_NAMES_H
+
+#include "process.h"
+
+#define HKM_EXPORT __attribute__((visibility("default")))
+
+/* No block is smaller: see hki_class_table_malloc. */
+enum { HKM_SMALLEST = 16 };
+
+/* A block, or NULL and ENOMEM. `alignment` is any power of two. */
+HKI_MISS void *hkm_alloc(size_t size, size_t alignment);
+
+/* What the fast paths of every free come to when they miss. A block of the C library's own malloc goes back there;
+ * everything else that is no live block of hakmem's is misuse. */
+HKI_MISS void hkm_free(hki_target target);
+HKI_INLINE void hkm_free_unsized(const char *function, void *pointer) {
+    if (!hki_process_push(pointer))
+        hkm_free(hki_target_of(function, pointer));
+}
+HKI_INLINE void hkm_free_sized(const char *function, void *pointer, size_t size) {
+    if (!hki_process_push_sized(hki_class_table_malloc, pointer, size))
+        hkm_free(hki_target_sized(function, pointer, hki_max(size, HKM_SMALLEST)));
+}
+
+/* ---- the C library's own malloc ---- */
+
+/* Its own blocks: what a program gets that calls it by a way around the names that are replaced here. */
+typedef struct hkm_libc_block {
+    void *pointer; /* NULL: not a block of the C library's, as far as can be told without a fault */
+    size_t usable;
+} hkm_libc_block;
+hkm_libc_block hkm_libc_find(void *pointer);
+void hkm_libc_free(hkm_libc_block block);
+
+#endif
