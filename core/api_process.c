@@ -8,6 +8,15 @@ const char *hk_version(void) {
     return HK_VERSION_STRING;
 }
 
+/* Which is not hk_version where another copy of hakmem is before this one: it has all the calls then, and this one is
+ * spared its start. */
+__attribute__((alias("hk_version"), visibility("hidden"))) const char *hki_own_version(void);
+
+__attribute__((constructor)) static void start_early(void) {
+    if (hk_version == hki_own_version)
+        hki_start_at_load(); /* a failure shows at the first allocation, which tries again */
+}
+
 void hk_set_error_handler(hk_error_handler handler, void *user_data) {
     hki_report_set_handler(handler, user_data);
 }

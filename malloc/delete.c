@@ -68,7 +68,7 @@ static void delete_one_sized_aligned(void *pointer, size_t size, size_t alignmen
     if (HKI_UNLIKELY(aligned != delete_one_aligned))
         aligned(pointer, alignment);
     else
-        hkm_free_sized(NAME, pointer, size);
+        hkm_free_sized_aligned(NAME, pointer, size, alignment);
 }
 void sized_aligned(void *pointer, size_t size, size_t alignment)
     OPERATOR("_ZdlPvmSt11align_val_t", delete_one_sized_aligned);
@@ -77,7 +77,7 @@ static void delete_array_sized_aligned(void *pointer, size_t size, size_t alignm
     if (HKI_UNLIKELY(aligned_array != delete_array_aligned || aligned != delete_one_aligned))
         aligned_array(pointer, alignment);
     else
-        hkm_free_sized(NAME, pointer, size);
+        hkm_free_sized_aligned(NAME, pointer, size, alignment);
 }
 void sized_aligned_array(void *pointer, size_t size, size_t alignment)
     OPERATOR("_ZdaPvmSt11align_val_t", delete_array_sized_aligned);

@@ -49,6 +49,11 @@ void hkm_free(hki_target target) {
         hki_process_free(target);
 }
 
+void hkm_free_either(const char *function, void *pointer, size_t size, size_t rounded) {
+    bool is_rounded = rounded >= size && hki_block_find(pointer).size == hk_good_size(rounded);
+    hkm_free(hki_target_sized(function, pointer, hki_max(is_rounded ? rounded : size, HKM_SMALLEST)));
+}
+
 /* Moves a block of the C library's here. */
 static void *adopt(hkm_libc_block foreign, size_t size) {
     void *block = size == 0 ? NULL : malloc(size);
@@ -108,8 +113,7 @@ HKM_EXPORT void free_sized(void *pointer, size_t size) {
 }
 
 HKM_EXPORT void free_aligned_sized(void *pointer, size_t alignment, size_t size) {
-    (void)alignment;
-    hkm_free_sized("free_aligned_sized", pointer, size);
+    hkm_free_sized_aligned("free_aligned_sized", pointer, size, alignment);
 }
 
 HKM_EXPORT void *aligned_alloc(size_t alignment, size_t size) {
