@@ -60,20 +60,30 @@ void *hk_aligned_alloc(size_t alignment, size_t size) {
     return hki_process_alloc(size, alignment, false);
 }
 
+static HKI_MISS void free_slow(void *pointer) {
+    hki_process_free(hki_target_of("hk_free", pointer));
+}
+
 void hk_free(void *pointer) {
     if (!hki_process_push(pointer))
-        hki_process_free(hki_target_of("hk_free", pointer));
+        free_slow(pointer);
+}
+
+static HKI_MISS void free_sized_slow(void *pointer, size_t size) {
+    hki_process_free(hki_target_sized("hk_free_sized", pointer, size));
 }
 
 void hk_free_sized(void *pointer, size_t size) {
     if (!hki_process_push_sized(hki_class_table_16, pointer, size))
-        hki_process_free(hki_target_sized("hk_free_sized", pointer, size));
+        free_sized_slow(pointer, size);
+}
+
+static HKI_MISS void *realloc_slow(void *pointer, size_t size) {
+    return hki_process_realloc(hki_target_of("hk_realloc", pointer), size);
 }
 
 void *hk_realloc(void *pointer, size_t size) {
-    if (hki_process_keeps(hki_class_table_16, pointer, size))
-        return pointer;
-    return hki_process_realloc(hki_target_of("hk_realloc", pointer), size);
+    return hki_process_keeps(hki_class_table_16, pointer, size) ? pointer : realloc_slow(pointer, size);
 }
 
 size_t hk_usable_size(const void *pointer) {
