@@ -20,7 +20,7 @@ work() {
     image large.png drawn.png -gravity center -compose multiply -composite -strip composed.tiff
     image plasma.miff -fft -delete 1 -depth 16 -strip fourier.png
     image plasma.miff -morphology Dilate Disk:3 -canny 0x1+10%+30% -strip edges.pbm
-    image large.png -crop 100x100 +repage -append -strip tiles.bmp
+    image large.png -crop 300x300 +repage -append -strip tiles.bmp
     image -delay 10 plasma.miff large.png drawn.png -coalesce -layers optimize -strip moving.gif
     "${on[@]}" identify -format '%f %m %wx%h %k %#\n' ./*.{png,jpg,gif,tiff,bmp,pbm}
     # It holds the times of the files.
