@@ -309,6 +309,10 @@ uint32_t hki_segments_move(uint32_t first, size_t count, size_t new_count) {
     return to;
 }
 
+bool hki_segments_are_scarce(void) {
+    return !window_is_reserved;
+}
+
 uint32_t hki_segments_end(void) {
     return atomic_load_explicit(&segments_end, memory_order_relaxed);
 }

@@ -7,6 +7,9 @@
 
 enum {
     SEGMENTS_TRIED = 64, /* how many the shared pool searches for units in a row before it takes a new one */
+    /* A huge block that is freed keeps its pages for hki_purge_delay_ms, for the next one or for units, as long as free
+     * pages are not more than so many segments (64 MiB): there may be no later call that gives them back. */
+    HUGE_SEGMENTS_KEPT = 16,
     ALL_UNITS = HKI_UNITS_PER_SEGMENT,
 };
 
@@ -237,7 +240,9 @@ void hki_units_adopt(hki_pool *pool, uint32_t first, size_t count) {
 /* ---- segments in a row ---- */
 
 static bool is_free_segment(const hki_pool *pool, uint32_t number) {
-    if (number < pool->start || number >= pool->start + pool->count)
+    bool belongs = pool->is_private ? number >= pool->start && number < pool->start + pool->count
+                                    : number < hki_segments_end() && !segment_at(number)->is_private;
+    if (!belongs)
         return false;
     hki_segment_state state = state_of(number);
     return state == HKI_SEGMENT_SPARE || (state == HKI_SEGMENT_UNITS && segment_at(number)->free_units == ~UINT64_C(0));
@@ -250,7 +255,7 @@ static bool are_free_segments(const hki_pool *pool, uint32_t first, size_t count
     return true;
 }
 
-/* Makes free segments of a private pool part of the huge block at `first`. Returns whether they all read as zeros. */
+/* Makes free segments of a pool part of the huge block at `first`. Returns whether they all read as zeros. */
 static bool use_segments(hki_pool *pool, uint32_t first, size_t from, size_t count) {
     bool clean = true;
     for (uint32_t number = first + (uint32_t)from; number < first + count; number++) {
@@ -263,20 +268,53 @@ static bool use_segments(hki_pool *pool, uint32_t first, size_t from, size_t cou
         segment->free_units = segment->clean_units = segment->stale_units = 0;
     }
     hki_segments_set_state(first, from, count, HKI_SEGMENT_HUGE);
-    pool->reached = (uint32_t)hki_max(pool->reached, first + count - pool->start);
+    if (pool->is_private)
+        pool->reached = (uint32_t)hki_max(pool->reached, first + count - pool->start);
     return clean;
+}
+
+/* A row of free segments that have pages already; 0 if there is none among the first few. */
+static uint32_t find_free_segments(const hki_pool *pool, size_t count, size_t alignment) {
+    size_t base = hki_registry.base >> HKI_SEGMENT_SHIFT;
+    uint32_t number = pool->first_segment;
+    for (unsigned tried = 0; number != 0 && tried < SEGMENTS_TRIED; tried++) {
+        if ((base + number) % alignment == 0 && are_free_segments(pool, number, count))
+            return number;
+        number = segment_at(number)->next;
+    }
+    return 0;
+}
+
+/* Gives back up to `count` free segments, so that as many new ones do not come on top of them. */
+static void make_up_for(hki_pool *pool, size_t count) {
+    uint32_t next, number = pool->first_segment;
+    for (unsigned tried = 0; number != 0 && count > 0 && tried < SEGMENTS_TRIED; number = next, tried++) {
+        next = segment_at(number)->next;
+        if (segment_at(number)->free_units == ~UINT64_C(0) && give_segment(pool, number))
+            count--;
+    }
+}
+
+static uint32_t take_from_shared(hki_pool *pool, size_t count, size_t alignment, bool *clean) {
+    hki_units_purge_if_due(pool);
+    uint32_t first = find_free_segments(pool, count, alignment);
+    if (first != 0) {
+        *clean = use_segments(pool, first, 0, count);
+        return first;
+    }
+    make_up_for(pool, count);
+    first = hki_segments_take(count, alignment, HKI_SEGMENT_HUGE);
+    if (first != 0 || pool->first_segment == 0)
+        return first;
+    hki_units_purge(pool); /* address space may be short, and free segments take some of it */
+    return hki_segments_take(count, alignment, HKI_SEGMENT_HUGE);
 }
 
 uint32_t hki_pool_take_segments(hki_pool *pool, size_t count, size_t alignment, bool *clean) {
     HKI_ASSERT(hki_lock_is_held(&hki_pool_lock));
     *clean = true;
-    if (!pool->is_private) {
-        uint32_t taken = hki_segments_take(count, alignment, HKI_SEGMENT_HUGE);
-        if (taken != 0 || pool->first_segment == 0)
-            return taken;
-        hki_units_purge(pool); /* address space may be short, and free segments take some of it */
-        return hki_segments_take(count, alignment, HKI_SEGMENT_HUGE);
-    }
+    if (!pool->is_private)
+        return take_from_shared(pool, count, alignment, clean);
     size_t base = hki_registry.base >> HKI_SEGMENT_SHIFT;
     size_t first = hki_align_up(base + pool->start, alignment) - base;
     for (; first - pool->start < pool->count && count <= pool->count; first += alignment) {
@@ -290,17 +328,27 @@ uint32_t hki_pool_take_segments(hki_pool *pool, size_t count, size_t alignment, 
 
 bool hki_pool_extend_segments(hki_pool *pool, uint32_t first, size_t count, size_t more) {
     HKI_ASSERT(hki_lock_is_held(&hki_pool_lock));
-    if (!pool->is_private)
+    if (!pool->is_private) {
+        for (size_t i = 0; i < more && is_free_segment(pool, first + (uint32_t)(count + i)); i++)
+            give_segment(pool, first + (uint32_t)(count + i));
         return hki_segments_extend(first, count, more);
+    }
     if (more > pool->count || !are_free_segments(pool, first + (uint32_t)count, more))
         return false;
     use_segments(pool, first, count, count + more);
     return true;
 }
 
+/* Where address space is short, other callers of the system may need it. */
+static bool may_keep(const hki_pool *pool, size_t count) {
+    return atomic_load_explicit(&hki_purge_delay_ms, memory_order_relaxed) != 0 && !hki_segments_are_scarce() &&
+           pool->dirty_units / ALL_UNITS + count <= HUGE_SEGMENTS_KEPT;
+}
+
 void hki_pool_give_segments(hki_pool *pool, uint32_t first, size_t count) {
-    if (pool->is_private || !hki_segments_give(first, count))
+    if (pool->is_private || may_keep(pool, count) || !hki_segments_give(first, count))
         hki_units_adopt(pool, first, count);
+    hki_units_purge_if_due(pool);
 }
 
 bool hki_pool_create(hki_pool *pool, size_t count) {

@@ -46,8 +46,9 @@ bool hki_units_extend(hki_pool *pool, uint32_t first, size_t count, size_t more)
 void hki_units_give(hki_pool *pool, uint32_t first, size_t count);
 /* Makes units of mapped segments that served another purpose; their bits are all clear. */
 void hki_units_adopt(hki_pool *pool, uint32_t first_segment, size_t count);
-/* Segments in a row, for huge blocks: as hki_segments_take, _extend and _give, but that segments which cannot be given
- * back, and all of a private pool's, become units. Units that hold such a block's metadata have no bits set. */
+/* Segments in a row, for huge blocks: as hki_segments_take, _extend and _give, but that free segments are taken first,
+ * and that segments which are given become units if they cannot go back to the OS or if not much is free: these may be
+ * wanted again soon. All of a private pool's do. Units that hold such a block's metadata have no bits set. */
 uint32_t hki_pool_take_segments(hki_pool *pool, size_t count, size_t alignment, bool *clean);
 bool hki_pool_extend_segments(hki_pool *pool, uint32_t first, size_t count, size_t more);
 void hki_pool_give_segments(hki_pool *pool, uint32_t first, size_t count);

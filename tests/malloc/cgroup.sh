@@ -6,7 +6,7 @@ set -euo pipefail
 run=$1
 greedy=$2
 limit=$((64 << 20))
-live=$((40 << 20))
+live=$((32 << 20))
 
 make_group() {
     if [[ -f /sys/fs/cgroup/cgroup.controllers ]]; then
