@@ -345,8 +345,8 @@ static bool may_keep(const hki_pool *pool, size_t count) {
            pool->dirty_units / ALL_UNITS + count <= HUGE_SEGMENTS_KEPT;
 }
 
-void hki_pool_give_segments(hki_pool *pool, uint32_t first, size_t count) {
-    if (pool->is_private || may_keep(pool, count) || !hki_segments_give(first, count))
+void hki_pool_give_segments(hki_pool *pool, uint32_t first, size_t count, bool keep) {
+    if (pool->is_private || (keep && may_keep(pool, count)) || !hki_segments_give(first, count))
         hki_units_adopt(pool, first, count);
     hki_units_purge_if_due(pool);
 }

@@ -47,11 +47,11 @@ void hki_units_give(hki_pool *pool, uint32_t first, size_t count);
 /* Makes units of mapped segments that served another purpose; their bits are all clear. */
 void hki_units_adopt(hki_pool *pool, uint32_t first_segment, size_t count);
 /* Segments in a row, for huge blocks: as hki_segments_take, _extend and _give, but that free segments are taken first,
- * and that segments which are given become units if they cannot go back to the OS or if not much is free: these may be
- * wanted again soon. All of a private pool's do. Units that hold such a block's metadata have no bits set. */
+ * and that segments which are given become units if they cannot go back to the OS, or if they are to be kept and
+ * not much is free: these may be wanted again soon. All of a private pool's do. Units that hold such a block's metadata have no bits set. */
 uint32_t hki_pool_take_segments(hki_pool *pool, size_t count, size_t alignment, bool *clean);
 bool hki_pool_extend_segments(hki_pool *pool, uint32_t first, size_t count, size_t more);
-void hki_pool_give_segments(hki_pool *pool, uint32_t first, size_t count);
+void hki_pool_give_segments(hki_pool *pool, uint32_t first, size_t count, bool keep);
 /* Makes a private pool of `count` segments. False if the OS refuses or there is no row of so many. */
 bool hki_pool_create(hki_pool *pool, size_t count);
 /* Gives its segments back, in which nothing is in use. If their tables are not `usable` any more, nor are they. */
