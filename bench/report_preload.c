@@ -17,6 +17,8 @@ static const struct {
     {{MULTI_THREAD, TIME_OF_OPERATION}, "time, several threads", "multi_thread_time"},
     {{SINGLE_THREAD | MULTI_THREAD, PEAK_RESIDENT}, "peak memory, all rows", "peak_resident"},
 };
+static const char *const mean_names[] = {
+    [NO_MEAN] = "none", [SINGLE_THREAD] = "single_thread", [MULTI_THREAD] = "multi_thread"};
 enum { MEANS = sizeof means / sizeof means[0], NAME_WIDTH = 24, CELL_WIDTH = 16 };
 
 /* ---- text ---- */
@@ -120,7 +122,7 @@ static void add_rows(cJSON *json, const comparison *c) {
         cJSON *row_json = cJSON_CreateObject();
         cJSON_AddStringToObject(row_json, "row", c->row[r]->name);
         cJSON_AddStringToObject(row_json, "workload", c->row[r]->workload);
-        cJSON_AddBoolToObject(row_json, "several_threads", c->row[r]->mean == MULTI_THREAD);
+        cJSON_AddStringToObject(row_json, "mean", mean_names[c->row[r]->mean]);
         cJSON *results = cJSON_AddArrayToObject(row_json, "results");
         for (size_t a = 0; a < ALLOCATORS; a++)
             if (c->present[a])

@@ -35,6 +35,8 @@ static const row rows_of_arenas[] = {
     {"rollback", "rollback", NO_MEAN, {NULL}, NULL, "--operations", "2"},
 };
 
+/* stress-ng calls malloc_trim all the time, which does nothing unless the allocator has a function of that name: so it is
+ * shown, but counts nowhere. */
 static const row rows_of_preload[] = {
     {"fixed:128B", "fixed", SINGLE_THREAD, {"--size-min", "128"}, NULL, "--operations", "4000000"},
     {"fixed:1024B", "fixed", SINGLE_THREAD, {"--size-min", "1024"}, NULL, "--operations", "4000000"},
@@ -56,7 +58,7 @@ static const row rows_of_preload[] = {
     {"remote", "remote", MULTI_THREAD, {"--threads", "2"}, NULL, "--operations", "1000000"},
     {"churn", "churn", MULTI_THREAD, {NULL}, NULL, "--operations", "200000"},
     {"git", "program", MULTI_THREAD, {"--script", "git"}, NULL, "--blocks", "40"},
-    {"stress-ng", "program", MULTI_THREAD, {"--script", "stress-ng"}, NULL, "--blocks", "5000"},
+    {"stress-ng", "program", NO_MEAN, {"--script", "stress-ng"}, NULL, "--blocks", "5000"},
 };
 
 const row_table compare_rows = {sizeof rows_of_compare / sizeof rows_of_compare[0], rows_of_compare, 0};

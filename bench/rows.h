@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* In which geometric means of the targets a row counts. */
-typedef enum row_mean { NO_MEAN, SINGLE_THREAD, MULTI_THREAD } row_mean;
+/* In which geometric means of the targets a row counts. Sums stand for several. */
+typedef enum row_mean { NO_MEAN = 0, SINGLE_THREAD = 1, MULTI_THREAD = 2 } row_mean;
 
 typedef struct row {
     const char *name;

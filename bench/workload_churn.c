@@ -3,7 +3,7 @@
  * Of the blocks that are replaced, one in HANDED_ONE_IN goes to the next chain, which frees it. Some slots are replaced
  * all the time, some hardly ever, so blocks live for very different times, side by side. In the end all are freed but
  * those in the KEPT_ONE_IN-th part of the slots that is replaced most rarely. The resident memory is looked at when the
- * threads have ended, and once more when new ones have worked on with next to no load, for SETTLING_REPLACEMENTS. No
+ * threads have ended, and once more when new ones have made as many replacements again in a few slots. No
  * call asks the allocator to give memory back.
  *
  * One thread of a chain at a time touches its slots and random numbers. Ring i is filled by chain i and emptied by chain
@@ -24,7 +24,6 @@ enum {
     RING_BLOCKS = 1024,
     CACHE_LINE_BYTES = 64,
     PAGE_BYTES = 4096,
-    SETTLING_REPLACEMENTS = 500000, /* in each chain */
     SETTLING_SLOTS = 64
 };
 
@@ -52,6 +51,10 @@ typedef struct chain {
     uint32_t random;
     pthread_t thread; /* starts the others, one after the other */
 } chain;
+
+static uint64_t replacements_of(const chain *c) {
+    return c->options->operations / c->options->threads;
+}
 
 static void release(const allocator *a, slot *s) {
     if (s->block[0] != s->tag || s->block[s->size_bytes - 1] != s->tag)
@@ -149,7 +152,7 @@ static void *end_main(void *argument) {
 static void *settle_main(void *argument) {
     chain *c = argument;
     c->used_slots = c->options->blocks < SETTLING_SLOTS ? c->options->blocks : SETTLING_SLOTS;
-    c->replacements_left = SETTLING_REPLACEMENTS;
+    c->replacements_left = replacements_of(c);
     chain_main(c);
     free_slots(c, c->used_slots);
     return NULL;
@@ -215,7 +218,7 @@ static chain *make_chains(const allocator *allocator, const run_options *options
         chains[i].used_slots = options->blocks;
         chains[i].own = &rings[i];
         chains[i].last = &rings[(i + count - 1) % count];
-        chains[i].replacements_left = options->operations / count;
+        chains[i].replacements_left = replacements_of(&chains[i]);
         chains[i].random = thread_seed((uint32_t)options->seed, (uint32_t)i);
     }
     return chains;
@@ -245,7 +248,7 @@ void run_churn(const allocator *allocator, const run_options *options, run_resul
     const double began = seconds_now();
     run_threads(chains, count, chain_main);
     result->seconds = seconds_now() - began;
-    result->operations = (double)(options->operations / count * count);
+    result->operations = (double)(replacements_of(chains) * count);
     const double churning = live_bytes(chains, count);
     run_threads(chains, count, end_main);
     free_all_handed(chains, count);

@@ -7,7 +7,8 @@ if [ "$1" = prepare ]; then
     cp -R "$source/core" "$source/include" . 2>/dev/null || { echo "hakmem's source is not in $source" >&2; exit 3; }
     exit 0
 fi
-files='core/heap.c core/map.c core/arena.c'
-[ "${2:-3}" -ge 3 ] || files=core/heap.c
+files=${2:-3}
+set -- core/heap.c
+[ "$files" -lt 3 ] || set -- "$@" core/map.c core/arena.c
 export LD_PRELOAD="$HKBENCH_PRELOAD"
-exec gcc -std=c11 -O2 -g -D_GNU_SOURCE -I include -I core -c $files
+exec gcc -std=c11 -O2 -g -D_GNU_SOURCE -I include -I core -c "$@"

@@ -5,7 +5,7 @@ export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_DIR="$PWD/repositor
 if [ "$1" = prepare ]; then
     command -v git >/dev/null || { echo 'git is not here: apt install git' >&2; exit 3; }
     git init --quiet --bare repository
-    awk -v commits="${2:-300}" '
+    awk -v commits="${2:-400}" '
         function random(below) {
             seed = (seed * 16807) % 2147483647
             return seed % below
@@ -31,4 +31,4 @@ if [ "$1" = prepare ]; then
     exit $?
 fi
 export LD_PRELOAD="$HKBENCH_PRELOAD"
-exec git -c pack.threads=2 repack -a -d -f -q --depth=50 --window=60
+exec git -c pack.threads=2 repack -a -d -f -q --depth=50 --window=100
