@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 640, TEXT_BYTES = 1024, OPEN_FOLDERS = 16 };
+enum { PATH_BYTES = 640, TEXT_BYTES = 1024, OPEN_FOLDERS = 16, RANDOM_LETTERS = 6 };
 
 typedef struct program {
     const char *name;
@@ -64,7 +64,11 @@ static void find_script(program *p) {
 
 static void make_folder(program *p) {
     const char *parent = getenv("TMPDIR");
-    snprintf(p->folder, sizeof p->folder, "%s/hkbench-XXXXXX", parent == NULL || *parent == '\0' ? P_tmpdir : parent);
+    snprintf(p->folder, sizeof p->folder, "%s/hkbench-", parent == NULL || *parent == '\0' ? P_tmpdir : parent);
+    const size_t length = strlen(p->folder);
+    if (length + RANDOM_LETTERS >= sizeof p->folder)
+        die(EXIT_FAILED, "TMPDIR is too long: %s", parent);
+    memset(p->folder + length, 'X', RANDOM_LETTERS); /* what mkdtemp replaces */
     if (mkdtemp(p->folder) == NULL)
         die(EXIT_FAILED, "cannot make the folder %s: %s", p->folder, strerror(errno));
 }
