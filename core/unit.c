@@ -158,12 +158,12 @@ typedef struct place {
     int first;
 } place;
 
-static place find_row(const hki_pool *pool, size_t count, size_t alignment, bool dirty) {
+static place find_row(const hki_pool *pool, const hki_units_wanted *wanted, bool dirty, unsigned segments) {
     uint32_t number = pool->first_segment;
-    for (int tried = 0; number != 0 && (tried < SEGMENTS_TRIED || pool->is_private); tried++) {
+    for (unsigned tried = 0; number != 0 && tried < segments; tried++) {
         const hki_segment *segment = segment_at(number);
         uint64_t units = segment->free_units & ~(dirty ? segment->clean_units : 0);
-        int first = hki_find_row(units, (unsigned)count, (unsigned)alignment);
+        int first = hki_find_row(units, (unsigned)wanted->count, (unsigned)wanted->alignment);
         if (first >= 0)
             return (place){number, first};
         number = segment->next;
@@ -171,14 +171,15 @@ static place find_row(const hki_pool *pool, size_t count, size_t alignment, bool
     return (place){0, 0};
 }
 
-/* Units with pages come first. */
+/* Units with pages come first. All segments are looked through only where there is no new one to be had. */
 static place find_units(hki_pool *pool, const hki_units_wanted *wanted) {
-    place found = find_row(pool, wanted->count, wanted->alignment, true);
+    unsigned segments = pool->is_private ? UINT_MAX : SEGMENTS_TRIED;
+    place found = find_row(pool, wanted, true, segments);
     if (found.segment == 0)
-        found = find_row(pool, wanted->count, wanted->alignment, false);
+        found = find_row(pool, wanted, false, segments);
     if (found.segment == 0 && add_segment(pool))
         found.segment = pool->first_segment;
-    return found;
+    return found.segment != 0 ? found : find_row(pool, wanted, false, UINT_MAX);
 }
 
 uint32_t hki_units_take(hki_pool *pool, const hki_units_wanted *wanted, bool *clean) {
@@ -269,8 +270,13 @@ static bool use_segments(hki_pool *pool, uint32_t first, size_t from, size_t cou
 uint32_t hki_pool_take_segments(hki_pool *pool, size_t count, size_t alignment, bool *clean) {
     HKI_ASSERT(hki_lock_is_held(&hki_pool_lock));
     *clean = true;
-    if (!pool->is_private)
+    if (!pool->is_private) {
+        uint32_t taken = hki_segments_take(count, alignment, HKI_SEGMENT_HUGE);
+        if (taken != 0 || pool->first_segment == 0)
+            return taken;
+        hki_units_purge(pool); /* address space may be short, and free segments take some of it */
         return hki_segments_take(count, alignment, HKI_SEGMENT_HUGE);
+    }
     size_t base = hki_registry.base >> HKI_SEGMENT_SHIFT;
     size_t first = hki_align_up(base + pool->start, alignment) - base;
     for (; first - pool->start < pool->count && count <= pool->count; first += alignment) {

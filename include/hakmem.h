@@ -118,6 +118,8 @@ HK_API size_t hk_good_size(size_t size);
 
 /* ---- 4. Process heap: the arena hk_arena_default(), by any thread -------------------------------------------- */
 
+/* HAKMEM_LIMIT=SIZE in the environment, from 1K to 1T, is its first limit. */
+
 /* A size of 0 gives a block of its own that may be freed like any other. */
 HK_API HK_ALLOCATES void *hk_malloc(size_t size);
 /* Zeroed. A product that overflows fails with HK_ERR_INVALID_ARGUMENT. */
