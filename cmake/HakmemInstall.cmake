@@ -85,4 +85,5 @@ if(HAKMEM_BUILD_BENCH)
         FILES_MATCHING
         PATTERN "*.lua"
     )
+    install(DIRECTORY bench/programs DESTINATION "${CMAKE_INSTALL_DATADIR}/hakmem/bench" COMPONENT hakmem-bench)
 endif()
