@@ -5,7 +5,7 @@
 set -euo pipefail
 run=$1
 greedy=$2
-limit=$((64 << 20))
+limit=$((80 << 20))
 live=$((32 << 20))
 
 make_group() {
