@@ -3,12 +3,12 @@
  * Of the blocks that are replaced, one in HANDED_ONE_IN goes to the next chain, which frees it. Some slots are replaced
  * all the time, some hardly ever, so blocks live for very different times, side by side. In the end all are freed but
  * those in the KEPT_ONE_IN-th part of the slots that is replaced most rarely. The resident memory is looked at when the
- * threads have ended, and once more when new ones have made as many replacements again in a few slots. No
- * call asks the allocator to give memory back.
+ * threads have ended, and once more when new ones have made as many replacements again in a few slots, and the main
+ * thread some more when these have ended too. No call asks the allocator to give memory back.
  *
- * One thread of a chain at a time touches its slots and random numbers. Ring i is filled by chain i and emptied by chain
- * i + 1, at the end by the main thread: freed <= handed <= freed + RING_BLOCKS. Which blocks are live in the end depends
- * on the seed alone; who frees a block also on the order of events. */
+ * One thread of a chain at a time touches its slots and random numbers. Ring i is filled by chain i and emptied by
+ * chain i + 1, at the end by the main thread: freed <= handed <= freed + RING_BLOCKS. Which blocks are live in the end
+ * depends on the seed alone; who frees a block also on the order of events. */
 #include "support.h"
 #include "workloads.h"
 
@@ -158,6 +158,16 @@ static void *settle_main(void *argument) {
     return NULL;
 }
 
+/* The main thread works on after all others have ended, in a few slots. */
+static void go_on_alone(chain *c) {
+    c->used_slots = c->options->blocks < SETTLING_SLOTS ? c->options->blocks : SETTLING_SLOTS;
+    c->replacements = 2 * replacements_of(c);
+    worker_main(c);
+    while (free_handed(c->allocator, c->own)) {
+    }
+    free_slots(c, c->used_slots);
+}
+
 static void run_threads(chain *chains, uint64_t count, void *(*main)(void *)) {
     for (uint64_t i = 0; i < count; i++)
         start(&chains[i].thread, main, &chains[i]);
@@ -255,6 +265,7 @@ void run_churn(const allocator *allocator, const run_options *options, run_resul
     const double ended = (double)resident_bytes() - before;
     run_threads(chains, count, settle_main);
     free_all_handed(chains, count);
+    go_on_alone(&chains[0]);
     const double settled = (double)resident_bytes() - before;
     const double live = live_bytes(chains, count);
     const double pages = live_pages_bytes(chains, count);

@@ -4,7 +4,7 @@
  * pages go back to the OS, also those of the tables that only free units used. There is no thread for this: calls that
  * take and give look at the clock. Guarded by hki_pool_lock.
  *
- * Invariants: a segment of state UNITS is on its pool's list exactly if it has a free unit; dirty_units is the number
+ * Invariants: a segment of state UNITS is in a bucket of its pool, the right one, exactly if it has a free unit; dirty_units is the number
  * of free units that are not clean, over all segments of the pool; used_units that of units that are not free; stale
  * units are free, not clean, and have been so since the last purge. */
 #ifndef HKI_UNIT_H
@@ -13,11 +13,15 @@
 #include "hakmem.h"
 #include "registry.h"
 
+/* Bucket b lists the segments whose longest row of free units has from 2^b to 2^(b+1) - 1 of them: a request goes to
+ * the lowest bucket that has a row for it, so that long rows stay whole. */
+enum { HKI_POOL_BUCKETS = 7, HKI_BUCKET_FREE = HKI_POOL_BUCKETS - 1 };
+
 typedef struct hki_pool {
-    uint32_t first_segment; /* of the list of segments with free units */
-    bool is_private;        /* one arena's: takes and gives no segment, and purges nothing */
-    uint32_t start, count;  /* private: its segments */
-    uint32_t reached;       /* private: how many of them, from the start, may have been used so far */
+    uint32_t first_segments[HKI_POOL_BUCKETS];
+    bool is_private;       /* one arena's: takes and gives no segment, and purges nothing */
+    uint32_t start, count; /* private: its segments */
+    uint32_t reached;      /* private: how many of them, from the start, may have been used so far */
     size_t dirty_units;
     size_t used_units;
     uint64_t last_purge; /* hki_os_milliseconds */
