@@ -1,3 +1,4 @@
 std = "lua54"
 max_line_length = 120
 exclude_files = {"build*"}
+files["tests/lua_module/*_spec.lua"] = {std = "+busted"}

@@ -87,13 +87,13 @@ void module_arena_reset(lua_State *L, module_arena *open_arena);
 void module_arena_checkpoint(lua_State *L, module_arena *open_arena);
 void module_arena_rollback(lua_State *L, module_arena *open_arena);
 void module_arena_close(lua_State *L, module_arena *any_arena);
-void module_arena___gc(module_arena *any_arena);
+void module_arena___gc(lua_State *L, module_arena *any_arena);
 module_results module_arena___tostring(lua_State *L, module_arena *any_arena);
 %inline %{
 /* A scope ends, and with it what it opened: not the arena that the state lives in. */
-static void module_arena___close(module_arena *any_arena) {
+static void module_arena___close(lua_State *L, module_arena *any_arena) {
     if (!any_arena->is_of_state)
-        module_arena___gc(any_arena);
+        module_arena___gc(L, any_arena);
 }
 %}
 

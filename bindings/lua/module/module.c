@@ -1,14 +1,16 @@
-/* module: see module.h. Owns, in each state, one userdata in the registry: the list of the state's open arenas, and in
- * its user value the object of the arena that the state itself lives in. Its finalizer ends what other finalizers left
- * open or opened anew: from the beginning of lua_close on, Lua gives no new object a finalizer. */
+/* module: see module.h. Owns, in each state, one userdata in the registry. Its user values are the table of the records
+ * of open arenas, each under its own address, and the object of the arena that the state itself lives in. Its finalizer
+ * ends the arenas that other finalizers left open or opened anew: from the beginning of lua_close on, Lua gives no new
+ * object a finalizer. */
 #include "module.h"
 
 #include <stdarg.h>
 
 typedef struct module_state {
-    module_arena *open_arenas;
     bool is_over;
 } module_state;
+
+enum { OPEN_ARENAS = 1, KEPT_ARENA, USER_VALUES = KEPT_ARENA };
 
 static const char state_key; /* its address is the key in the registry */
 
@@ -20,14 +22,24 @@ static module_state *push_state(lua_State *L) {
 static int finalize_state(lua_State *L) {
     module_state *state = lua_touserdata(L, 1);
     state->is_over = true;
-    while (state->open_arenas != NULL)
-        module_arena___gc(state->open_arenas);
+    (void)lua_getiuservalue(L, 1, OPEN_ARENAS);
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+        module_arena *arena = lua_touserdata(L, -1);
+        if (arena->handle != NULL)
+            (void)hk_arena_destroy(arena->handle);
+        arena->handle = NULL;
+    }
     return 0;
 }
 
+/* Within a finalizer, where lua_gc says no more than -1, the state may be being closed: then it would never be ended. */
 static void create_state(lua_State *L) {
-    module_state *state = lua_newuserdatauv(L, sizeof *state, 1);
-    *state = (module_state){.open_arenas = NULL};
+    if (lua_gc(L, LUA_GCISRUNNING) < 0)
+        (void)module_raise(L, HK_ERR_BUSY, "a finalizer cannot be the first to load this module");
+    module_state *state = lua_newuserdatauv(L, sizeof *state, USER_VALUES);
+    *state = (module_state){.is_over = false};
+    lua_newtable(L);
+    (void)lua_setiuservalue(L, -2, OPEN_ARENAS);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, finalize_state);
     lua_setfield(L, -2, "__gc");
@@ -35,34 +47,34 @@ static void create_state(lua_State *L) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
 }
 
-void module_list_arena(lua_State *L, module_arena *arena) {
-    module_state *state = push_state(L);
-    lua_pop(L, 1); /* the registry has it */
-    if (state->is_over)
+void module_list_arena(lua_State *L) {
+    if (push_state(L)->is_over)
         (void)module_raise(L, HK_ERR_BUSY, "the Lua state is being closed");
-    arena->next = state->open_arenas;
-    arena->link = &state->open_arenas;
-    if (arena->next != NULL)
-        arena->next->link = &arena->next;
-    state->open_arenas = arena;
+    (void)lua_getiuservalue(L, -1, OPEN_ARENAS);
+    lua_pushvalue(L, -3);
+    lua_rawsetp(L, -2, lua_touserdata(L, -1));
+    lua_pop(L, 2);
 }
 
-void module_unlist_arena(module_arena *arena) {
-    *arena->link = arena->next;
-    if (arena->next != NULL)
-        arena->next->link = arena->link;
+/* Takes no memory: finalizers call it. */
+void module_unlist_arena(lua_State *L, const module_arena *arena) {
+    (void)push_state(L);
+    (void)lua_getiuservalue(L, -1, OPEN_ARENAS);
+    lua_pushnil(L);
+    lua_rawsetp(L, -2, arena);
+    lua_pop(L, 2);
 }
 
 void module_push_kept_arena(lua_State *L) {
     (void)push_state(L);
-    (void)lua_getiuservalue(L, -1, 1);
+    (void)lua_getiuservalue(L, -1, KEPT_ARENA);
     lua_remove(L, -2);
 }
 
 void module_keep_arena(lua_State *L) {
     (void)push_state(L);
     lua_pushvalue(L, -2);
-    (void)lua_setiuservalue(L, -2, 1);
+    (void)lua_setiuservalue(L, -2, KEPT_ARENA);
     lua_pop(L, 1);
 }
 

@@ -1,19 +1,19 @@
 /* module: the Lua module "hakmem", as far as it is not made by SWIG from hakmem.i.
  *
- * Its objects are userdata of two kinds, whose records lie in the userdata itself, so that a record is there as long as
- * Lua can reach the object, in whatever order finalizers run:
- *   arena   a handle, and the list of its live buffers; or, in its own record, the arena that the running state lives in
- *   buffer  a block of an arena. Its user value is the arena's userdata: a buffer keeps its arena alive.
+ * Its objects are userdata of two kinds:
+ *   arena   leads to a record with the handle, in a userdata of its own, which the state's table of open arenas holds
+ *           until the arena is closed. Or to the record of the arena that the running state lives in.
+ *   buffer  a block of an arena. It holds the arena object (as its user value), and so keeps the arena alive.
  *
- * Invariants:
- *   arena->handle == NULL  <=>  it is closed  =>  its list is empty
- *   buffer->bytes != NULL  <=>  it is live    <=>  it is in its arena's list, and its block is live in that arena
- *   the list of a state's arenas (module.c) holds those that are open
- * Closing, resetting and rolling back an arena end its buffers one by one, so that a use afterwards finds that in the
- * buffer's own record. Each list may be touched in any call that can collect garbage: finalizers run any Lua code. What
- * was looked up before such a call is looked up again behind it.
+ * Lua may lose a finalizer: when there is no memory to call it, or for objects that are made while the state is being
+ * closed. So nothing leads from C into an object: an arena has no list of its buffers. Instead each block carries, behind
+ * its bytes, a number that no other buffer has had, and a use of a buffer begins with two questions: is a block live at
+ * this address in this arena (hk_arena_owns, which takes any), and does it carry the buffer's number? That answers for
+ * arenas that were reset, rolled back and filled anew, since the number goes back with the block; and for states that
+ * their host has rolled back.
  *
- * Under the state's own rule, one thread at a time. Nothing here is shared by states. */
+ * Finalizers run any Lua code. What was looked up before a call that can collect garbage is looked up again behind it.
+ * Under the state's own rule, one thread at a time. States share nothing but the counter of buffers. */
 #ifndef HAKMEM_LUA_MODULE_H
 #define HAKMEM_LUA_MODULE_H
 
@@ -23,23 +23,17 @@
 #include <lua.h>
 #include <string.h>
 
-typedef struct module_buffer module_buffer;
-
 typedef struct module_arena {
-    hk_arena *handle;
-    bool is_of_state;       /* the running state lives in it: it is not ours to end */
-    module_buffer *buffers; /* list of the live ones */
-    struct module_arena *next, **link;
+    hk_arena *handle; /* NULL: closed */
+    bool is_of_state; /* the running state lives in it: it is not ours to end */
 } module_arena;
 
-struct module_buffer {
-    unsigned char *bytes;
+typedef struct module_buffer {
+    unsigned char *bytes; /* NULL: closed; size_bytes of them, and then the number */
     size_t size_bytes;
+    uint64_t number;
     module_arena *arena;
-    const char *end; /* what ended it, NULL for a live one: static storage */
-    bool is_in_base; /* it was live at its arena's newest checkpoint */
-    module_buffer *next, **link;
-};
+} module_buffer;
 
 #define MODULE_ARENA "hakmem.arena" /* names of the metatables, which error messages show */
 #define MODULE_BUFFER "hakmem.buffer"
@@ -58,11 +52,11 @@ int module_raise(lua_State *L, hk_status status, const char *format, ...);
 /* Raises any status but HK_OK with its own sentence. */
 void module_check_status(lua_State *L, hk_status status);
 
-/* Puts an arena that is about to be open into the list of the state's, or takes it out. Raises an error when the state is
- * being closed, before anything is done. */
-void module_list_arena(lua_State *L, module_arena *arena);
-void module_unlist_arena(module_arena *arena);
-/* Pushes the arena object of the state's own arena, or nil if it was not made yet; and keeps the one on top of the stack. */
+/* Puts the record on top of the stack into the table of open arenas, before it is open, or takes it out. Raises an error
+ * when the state is being closed. */
+void module_list_arena(lua_State *L);
+void module_unlist_arena(lua_State *L, const module_arena *arena);
+/* Pushes the object of the state's own arena, or nil if it was not made yet; and keeps the one on top of the stack. */
 void module_push_kept_arena(lua_State *L);
 void module_keep_arena(lua_State *L);
 
@@ -97,7 +91,7 @@ void module_arena_reset(lua_State *L, module_arena *open_arena);
 void module_arena_checkpoint(lua_State *L, module_arena *open_arena);
 void module_arena_rollback(lua_State *L, module_arena *open_arena);
 void module_arena_close(lua_State *L, module_arena *any_arena);
-void module_arena___gc(module_arena *any_arena);
+void module_arena___gc(lua_State *L, module_arena *any_arena);
 module_results module_arena___tostring(lua_State *L, module_arena *any_arena);
 
 /* ---- module_buffer.c ---- */
@@ -109,12 +103,10 @@ module_results module_buffer_write(lua_State *L, module_buffer *live_buffer, con
                                    const lua_Integer *first);
 void module_buffer_close(module_buffer *any_buffer);
 module_results module_buffer___tostring(lua_State *L, const module_buffer *any_buffer);
+bool module_buffer_is_live(const module_buffer *buffer);
 /* lua_CFunctions: buffer[key] and buffer[key] = value. Upvalues: the methods of buffers, and their metatable. */
 int module_buffer_index(lua_State *L);
 int module_buffer_new_index(lua_State *L);
-
-/* Takes a buffer out of its arena's list; `end` says what ended it. The block is the caller's affair. */
-void module_buffer_end(module_buffer *buffer, const char *end);
 
 /* ---- module_report.c ---- */
 

@@ -1,26 +1,33 @@
 /* module_arena: arenas and their ends. See module.h. */
 #include "module.h"
 
-/* Pushes a new arena object, closed so far. */
+/* Pushes an arena object, and then its record, closed so far. */
 static module_arena *push_arena(lua_State *L) {
+    module_arena **object = lua_newuserdatauv(L, sizeof *object, 1);
     module_arena *arena = lua_newuserdatauv(L, sizeof *arena, 0);
     *arena = (module_arena){.handle = NULL};
+    *object = arena;
+    lua_pushvalue(L, -1);
+    (void)lua_setiuservalue(L, -3, 1);
+    lua_pushvalue(L, -2);
     luaL_setmetatable(L, MODULE_ARENA);
+    lua_pop(L, 1);
     return arena;
 }
 
-/* The object comes first: when it cannot be had, there is no arena yet that would leak. Arenas that nobody can reach any
- * more hold address space, which the collector does not see: if there is none left, it is called. */
+/* The objects come first: when they cannot be had, there is no arena yet that would leak. Arenas that nobody can reach
+ * any more hold address space, which the collector does not see: if there is none left, it is called. */
 module_results module_new_arena(lua_State *L, const hk_arena_config *config) {
     module_arena *arena = push_arena(L);
-    module_list_arena(L, arena);
+    module_list_arena(L);
+    lua_pop(L, 1); /* the object is the result */
     hk_status status = hk_arena_create(config, &arena->handle);
     if (status == HK_ERR_NO_MEMORY) {
         (void)lua_gc(L, LUA_GCCOLLECT);
         status = hk_arena_create(config, &arena->handle);
     }
     if (status != HK_OK)
-        module_unlist_arena(arena);
+        module_unlist_arena(L, arena);
     if (status == HK_ERR_INVALID_ARGUMENT)
         return module_raise(L, status, "a limit is 1K at least, or 0 for none; a reserve is 1024G at most");
     module_check_status(L, status);
@@ -42,16 +49,10 @@ module_results module_this_state(lua_State *L) {
         return 2;
     }
     module_arena *arena = push_arena(L);
-    module_list_arena(L, arena);
-    arena->handle = handle;
-    arena->is_of_state = true;
+    lua_pop(L, 1);
+    *arena = (module_arena){.handle = handle, .is_of_state = true};
     module_keep_arena(L);
     return 1;
-}
-
-static void end_buffers(module_arena *arena, const char *end) {
-    while (arena->buffers != NULL)
-        module_buffer_end(arena->buffers, end);
 }
 
 static void refuse_own_arena(lua_State *L, const module_arena *arena, const char *what) {
@@ -61,7 +62,6 @@ static void refuse_own_arena(lua_State *L, const module_arena *arena, const char
 
 void module_arena_reset(lua_State *L, module_arena *open_arena) {
     refuse_own_arena(L, open_arena, "reset");
-    end_buffers(open_arena, "ended when its arena was reset");
     module_check_status(L, hk_arena_reset(open_arena->handle));
 }
 
@@ -76,42 +76,25 @@ static void check_rewind_status(lua_State *L, hk_status status) {
 void module_arena_checkpoint(lua_State *L, module_arena *open_arena) {
     refuse_own_arena(L, open_arena, "take as a base; its host can (hk_lua_checkpoint)");
     check_rewind_status(L, hk_arena_checkpoint(open_arena->handle));
-    for (module_buffer *buffer = open_arena->buffers; buffer != NULL; buffer = buffer->next)
-        buffer->is_in_base = true;
 }
 
 void module_arena_rollback(lua_State *L, module_arena *open_arena) {
     refuse_own_arena(L, open_arena, "roll back; its host can (hk_lua_rollback)");
     check_rewind_status(L, hk_arena_rollback(open_arena->handle));
-    for (module_buffer *buffer = open_arena->buffers, *next; buffer != NULL; buffer = next) {
-        next = buffer->next;
-        if (!buffer->is_in_base)
-            module_buffer_end(buffer, "came after the checkpoint that its arena was rolled back to");
-    }
 }
 
-/* Blocks in the state's own arena would outlive the module there, where the host may go on. */
-static void free_buffers(module_arena *arena) {
-    while (arena->buffers != NULL)
-        module_buffer_close(arena->buffers);
-}
-
-void module_arena___gc(module_arena *any_arena) {
-    if (any_arena->handle == NULL)
+/* Takes no memory of Lua's. */
+void module_arena___gc(lua_State *L, module_arena *any_arena) {
+    if (any_arena->handle == NULL || any_arena->is_of_state)
         return;
-    if (any_arena->is_of_state)
-        free_buffers(any_arena);
-    else
-        end_buffers(any_arena, "ended when its arena was closed");
-    module_unlist_arena(any_arena);
-    if (!any_arena->is_of_state)
-        (void)hk_arena_destroy(any_arena->handle);
+    (void)hk_arena_destroy(any_arena->handle);
     any_arena->handle = NULL;
+    module_unlist_arena(L, any_arena);
 }
 
 void module_arena_close(lua_State *L, module_arena *any_arena) {
     refuse_own_arena(L, any_arena, "close");
-    module_arena___gc(any_arena);
+    module_arena___gc(L, any_arena);
 }
 
 module_results module_arena___tostring(lua_State *L, module_arena *any_arena) {

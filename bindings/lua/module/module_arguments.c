@@ -10,7 +10,7 @@ void module_check_argument_count(lua_State *L, int most) {
 }
 
 module_arena *module_check_arena(lua_State *L, int index) {
-    return luaL_checkudata(L, index, MODULE_ARENA);
+    return *(module_arena **)luaL_checkudata(L, index, MODULE_ARENA);
 }
 
 module_arena *module_check_open_arena(lua_State *L, int index) {
@@ -25,12 +25,17 @@ module_buffer *module_check_buffer(lua_State *L, int index) {
 }
 
 int module_raise_ended_buffer(lua_State *L, const module_buffer *buffer) {
-    return luaL_error(L, "use of a buffer that %s", buffer->end);
+    const char *end = "ended when its arena was reset or rolled back";
+    if (buffer->bytes == NULL)
+        end = "was closed";
+    else if (buffer->arena->handle == NULL)
+        end = "ended when its arena was closed";
+    return luaL_error(L, "use of a buffer that %s", end);
 }
 
 module_buffer *module_check_live_buffer(lua_State *L, int index) {
     module_buffer *buffer = module_check_buffer(L, index);
-    if (buffer->bytes == NULL)
+    if (!module_buffer_is_live(buffer))
         (void)module_raise_ended_buffer(L, buffer);
     return buffer;
 }

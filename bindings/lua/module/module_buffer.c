@@ -1,31 +1,29 @@
-/* module_buffer: blocks as buffers of bytes, counted from 1. See module.h. */
+/* module_buffer: blocks as buffers of bytes, counted from 1. See module.h. Owns the counter of buffers, which all states
+ * share; a number is never used again. */
 #include "module.h"
 
 #include <limits.h>
+#include <stdatomic.h>
 
-static void link_into(module_arena *arena, module_buffer *buffer) {
-    buffer->arena = arena;
-    buffer->next = arena->buffers;
-    buffer->link = &arena->buffers;
-    if (buffer->next != NULL)
-        buffer->next->link = &buffer->next;
-    arena->buffers = buffer;
-}
+static atomic_uint_fast64_t buffer_count;
 
-void module_buffer_end(module_buffer *buffer, const char *end) {
-    *buffer->link = buffer->next;
-    if (buffer->next != NULL)
-        buffer->next->link = buffer->link;
-    buffer->bytes = NULL;
-    buffer->end = end;
+enum { NUMBER_SIZE = sizeof(uint64_t) };
+
+bool module_buffer_is_live(const module_buffer *buffer) {
+    if (buffer->bytes == NULL || buffer->arena->handle == NULL)
+        return false;
+    hk_pointer_info info = {.struct_size = sizeof info};
+    (void)hk_classify(buffer->bytes, &info);
+    /* The block that is live may be another one, and shorter. */
+    return info.state == HK_BLOCK_LIVE && info.arena == buffer->arena->handle && info.block_start == buffer->bytes &&
+           info.block_size >= buffer->size_bytes + NUMBER_SIZE &&
+           memcmp(buffer->bytes + buffer->size_bytes, &buffer->number, NUMBER_SIZE) == 0;
 }
 
 void module_buffer_close(module_buffer *any_buffer) {
-    if (any_buffer->bytes == NULL)
-        return;
-    void *block = any_buffer->bytes;
-    module_buffer_end(any_buffer, "was closed");
-    (void)hk_arena_free(any_buffer->arena->handle, block);
+    if (module_buffer_is_live(any_buffer))
+        (void)hk_arena_free(any_buffer->arena->handle, any_buffer->bytes);
+    any_buffer->bytes = NULL;
 }
 
 /* The collector sees a buffer as one small userdata. Told of its bytes as well, it keeps step with what scripts leave
@@ -37,38 +35,44 @@ static void tell_collector(lua_State *L, size_t size_bytes) {
 }
 
 /* NULL and the reason in *status. Finalizers may have closed the arena when the collector was called. */
-static void *allocate(module_arena *arena, size_t size_bytes, hk_status *status) {
+static unsigned char *allocate(const module_arena *arena, size_t size_bytes, hk_status *status) {
     *status = HK_ERR_BAD_ARENA;
     if (arena->handle == NULL)
         return NULL;
-    void *block = hk_arena_calloc(arena->handle, 1, size_bytes);
+    unsigned char *block = hk_arena_calloc(arena->handle, 1, size_bytes + NUMBER_SIZE);
     *status = block != NULL ? HK_OK : hk_last_status();
     return block;
+}
+
+static module_buffer *push_buffer(lua_State *L, module_arena *arena, size_t size_bytes) {
+    module_buffer *buffer = lua_newuserdatauv(L, sizeof *buffer, 1);
+    *buffer = (module_buffer){.arena = arena, .size_bytes = size_bytes};
+    lua_pushvalue(L, 1);
+    (void)lua_setiuservalue(L, -2, 1);
+    luaL_setmetatable(L, MODULE_BUFFER);
+    return buffer;
 }
 
 /* The object comes first: when it cannot be had, there is no block yet that would leak. Where there is no room, buffers
  * that nobody can reach any more are collected, as Lua does for its own objects. */
 module_results module_arena_buffer(lua_State *L, module_arena *open_arena, size_t size_bytes) {
+    if (open_arena->is_of_state)
+        return module_raise(L, HK_ERR_UNSUPPORTED, "the running state lives in this arena; buffers are for others");
     tell_collector(L, size_bytes);
-    module_buffer *buffer = lua_newuserdatauv(L, sizeof *buffer, 1);
-    *buffer = (module_buffer){.size_bytes = size_bytes, .end = "was never made"};
-    lua_pushvalue(L, 1);
-    (void)lua_setiuservalue(L, -2, 1);
-    luaL_setmetatable(L, MODULE_BUFFER);
-
+    module_buffer *buffer = push_buffer(L, open_arena, size_bytes);
     hk_status status;
-    void *block = allocate(open_arena, size_bytes, &status);
-    if (block == NULL && (status == HK_ERR_LIMIT || status == HK_ERR_NO_MEMORY)) {
+    buffer->bytes = allocate(open_arena, size_bytes, &status);
+    if (status == HK_ERR_LIMIT || status == HK_ERR_NO_MEMORY) {
         (void)lua_gc(L, LUA_GCCOLLECT);
-        block = allocate(open_arena, size_bytes, &status);
+        buffer->bytes = allocate(open_arena, size_bytes, &status);
     }
-    if (block == NULL && status == HK_ERR_BAD_ARENA)
+    if (status == HK_ERR_BAD_ARENA)
         return module_raise(L, status, "the arena was closed by a finalizer");
-    if (block == NULL)
+    if (status != HK_OK)
         return module_raise(L, status, "%s: a buffer of %I bytes in arena \"%s\"", hk_status_message(status),
                             (LUAI_UACINT)size_bytes, hk_arena_name(open_arena->handle));
-    buffer->bytes = block;
-    link_into(open_arena, buffer);
+    buffer->number = atomic_fetch_add_explicit(&buffer_count, 1, memory_order_relaxed) + 1;
+    memcpy(buffer->bytes + size_bytes, &buffer->number, NUMBER_SIZE);
     return 1;
 }
 
@@ -103,11 +107,11 @@ module_results module_buffer_write(lua_State *L, module_buffer *live_buffer, con
 }
 
 module_results module_buffer___tostring(lua_State *L, const module_buffer *any_buffer) {
-    if (any_buffer->bytes == NULL)
-        lua_pushfstring(L, MODULE_BUFFER " (it %s)", any_buffer->end);
-    else
+    if (module_buffer_is_live(any_buffer))
         lua_pushfstring(L, MODULE_BUFFER " of %I bytes in arena \"%s\"", (LUAI_UACINT)any_buffer->size_bytes,
                         hk_arena_name(any_buffer->arena->handle));
+    else
+        lua_pushliteral(L, MODULE_BUFFER " (closed)");
     return 1;
 }
 
@@ -124,7 +128,7 @@ static module_buffer *find_self(lua_State *L) {
 
 /* The byte that the number at 2 stands for. */
 static unsigned char *find_byte(lua_State *L, const module_buffer *buffer) {
-    if (buffer->bytes == NULL)
+    if (!module_buffer_is_live(buffer))
         (void)module_raise_ended_buffer(L, buffer);
     int is_integer;
     lua_Integer index = lua_tointegerx(L, 2, &is_integer);
