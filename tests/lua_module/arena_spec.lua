@@ -75,8 +75,8 @@ describe("an arena", function()
 
     it("has these methods", function()
         assert.same({
-            "buffer", "check", "checkpoint", "close", "limit", "map", "name", "reset", "rollback", "set_limit", "statistics",
-            "trim", "walk",
+            "buffer", "check", "checkpoint", "close", "limit", "map", "name", "reset", "rollback", "set_limit",
+            "statistics", "trim", "walk",
         }, support.methods(arena))
         assert.is_nil(arena.nothing)
         assert.is_nil(arena[1])
@@ -96,14 +96,10 @@ describe("an arena", function()
 
     it("refuses arguments that there are not", function()
         for name, most in pairs({
-            check = 0, checkpoint = 0, close = 0, limit = 0, name = 0, reset = 0, rollback = 0, statistics = 0, trim = 0,
-            buffer = 1, map = 1, set_limit = 1, walk = 1,
+            check = 0, checkpoint = 0, close = 0, limit = 0, name = 0, reset = 0, rollback = 0, statistics = 0,
+            trim = 0, buffer = 1, map = 1, set_limit = 1, walk = 1,
         }) do
-            local arguments = {}
-            for i = 1, most + 1 do
-                arguments[i] = nil
-            end
-            fails("there is no such argument", arena[name], arena, table.unpack(arguments, 1, most + 1))
+            fails("there is no such argument", arena[name], arena, table.unpack({}, 1, most + 1))
         end
     end)
 
@@ -140,6 +136,7 @@ describe("an arena", function()
             buffers[i] = arena:buffer(100)
         end
         local big <close> = arena:buffer("1M")
+        assert.equal(10, #buffers)
         local figures = arena:statistics()
         for _, name in ipairs({
             "held_bytes", "peak_held_bytes", "limit_bytes", "live_blocks", "live_bytes", "large_blocks", "large_bytes",
@@ -153,9 +150,10 @@ describe("an arena", function()
         assert.equal(4 << 20, figures.limit_bytes)
         assert.equal(0, figures.limit_failures)
         assert.equal(1, #figures.classes)
-        assert.same({block_size = 112, live_blocks = 10, held_bytes = figures.classes[1].held_bytes}, figures.classes[1])
-        assert.equal("integer", math.type(figures.classes[1].held_bytes))
-        assert.equal(figures.held_bytes, figures.classes[1].held_bytes + figures.large_bytes)
+        local class = figures.classes[1]
+        assert.same({block_size = 112, live_blocks = 10, held_bytes = class.held_bytes}, class)
+        assert.equal("integer", math.type(class.held_bytes))
+        assert.equal(figures.held_bytes, class.held_bytes + figures.large_bytes)
         pcall(arena.buffer, arena, "5M")
         assert.is_true(arena:statistics().limit_failures > 0)
     end)
@@ -289,7 +287,9 @@ describe("reset", function()
             assert.equal(0, select("#", arena:reset()))
             assert.equal(0, live_blocks(arena))
             for _, buffer in ipairs(buffers) do
-                fails("use of a buffer that ended when its arena was reset or rolled back", function() return buffer[1] end)
+                fails("use of a buffer that ended when its arena was reset or rolled back", function()
+                    return buffer[1]
+                end)
             end
         end
         assert.equal("again", arena:name())
@@ -297,7 +297,9 @@ describe("reset", function()
         local fresh = arena:buffer(64) -- lies where another one was
         fails("ended when its arena was reset", function() buffers[1][1] = 1 end)
         assert.equal(("\0"):rep(64), fresh:read())
-        buffers = nil
+        for i = 1, #buffers do
+            buffers[i] = nil
+        end
         support.collect() -- finalizers of buffers that ended do nothing
         assert.equal(1, live_blocks(arena))
         assert.is_true(arena:check())

@@ -107,6 +107,7 @@ describe("the collector", function()
             end
             local cycle = {arena, buffers}
             cycle[3] = cycle
+            assert.equal(cycle, cycle[3])
         end
         collect()
     end)

@@ -70,7 +70,9 @@ describe("this_state", function()
     end)
 
     it("has no buffers", function()
-        fails("HK_ERR_UNSUPPORTED: the running state lives in this arena; buffers are for others", state.buffer, state, 10)
+        fails("HK_ERR_UNSUPPORTED: the running state lives in this arena; buffers are for others", function()
+            return state:buffer(10)
+        end)
     end)
 
     it("cannot be ended from within", function()
