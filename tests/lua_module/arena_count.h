@@ -1,5 +1,5 @@
-/* Counts the arenas of the process: the program's own hk_arena_create and hk_arena_destroy come before the library's, also
- * for the module that Lua loads. In one file of each program. */
+/* Counts the arenas of the process: the program's own hk_arena_create and hk_arena_destroy come before the library's,
+ * also for the module that Lua loads. In one file of each program. */
 #ifndef HAKMEM_TESTS_ARENA_COUNT_H
 #define HAKMEM_TESTS_ARENA_COUNT_H
 

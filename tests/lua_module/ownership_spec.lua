@@ -168,6 +168,18 @@ describe("the collector", function()
         assert.equal(200, made)
     end)
 
+    it("may change an arena's options while it is made", function()
+        for round = 1, 200 do
+            local options = {name = "name " .. round, limit = "64K"}
+            setmetatable({}, {__gc = function() options.name = nil end})
+            if round % 10 == 0 then
+                collectgarbage("step")
+            end
+            local arena <close> = hakmem.arena(options)
+            assert.truthy(arena:name():match("^name %d+$") or arena:name() == "arena")
+        end
+    end)
+
     it("works in generational mode", function()
         collectgarbage("generational")
         local arena <close> = hakmem.arena()

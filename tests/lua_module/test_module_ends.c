@@ -132,7 +132,7 @@ Test(module_ends, states_go_back_with_the_module_loaded) {
         cr_assert_eq(hk_lua_rollback(L), HK_OK);
         cr_assert_eq(hk_arena_check(hk_lua_arena(L)), HK_OK);
     }
-    /* Other arenas do not go back with the state: what a request has closed stays closed, and its block may be another's. */
+    /* Other arenas do not go back with the state: what was closed stays closed, and its block may be another's. */
     run(L, "assert(b[1] == 9) d:close() e = a:buffer(9) e[1] = 3");
     cr_assert_eq(hk_lua_rollback(L), HK_OK);
     run(L, "local ok, message = pcall(function() return d[1] end)\n"

@@ -1,8 +1,10 @@
-/* Every allocation of Lua fails once in turn, and from there on: what the module does then leaks no arena and no block. */
+/* Every allocation of Lua fails once in turn, and from there on: what the module does then leaks no arena and no
+ * block. */
 #include "arena_count.h"
 #include "module_state.h"
 
-/* Requests fail from `first_failure` on, `failures` of them; Lua tries a failed one again, so that one alone is none. */
+/* Requests fail from `first_failure` on, `failures` of them; Lua tries a failed one again, so that one alone is
+ * none. */
 typedef struct failing_allocator {
     size_t requests;
     size_t first_failure;
@@ -49,8 +51,8 @@ static const char script[] = "kept = {}\n"
                              "hakmem.arena():buffer(10)\n"
                              "return figures, info, blocks\n";
 
-/* What is live in the arena that was kept is what was kept of it. But where there was no memory even to call finalizers,
- * their blocks wait for the end of the arena. */
+/* What is live in the arena that was kept is what was kept of it. But where there was no memory even to call
+ * finalizers, their blocks wait for the end of the arena. */
 static const char check[] = "collectgarbage() collectgarbage()\n"
                             "if kept and kept.arena then\n"
                             "    local live = kept.arena:statistics().live_blocks\n"

@@ -4,8 +4,8 @@
  * metamethod, and everything else is a function of the module.
  *
  * Arenas and buffers are not SWIG's objects but module.h's: SWIG's hold a pointer to what may be gone, and it reads any
- * userdata as its own. So its type table is empty and its start (SWIG_init) is never called: that would write to _G, and
- * to lists that all states of a process share. A function never returns through SWIG's `fail`: it raises errors at once.
+ * userdata as its own. So its types are not used, and its start (SWIG_init) is never called: that would write to _G,
+ * and to lists that all states of a process share. No function ends through SWIG's `fail`: it raises errors at once.
  */
 %module hakmem
 
@@ -15,9 +15,10 @@
 #undef SWIG_init
 #define SWIG_init module_swig_start_that_nobody_calls
 
-/* Too many arguments are an error; what is missing, the typemaps tell. Lua itself gives metamethods more than they need. */
+/* Too many arguments are an error; what is missing, the typemaps tell. Lua gives metamethods more than they need. */
 #undef SWIG_check_num_args
-#define SWIG_check_num_args(name, least, most) module_check_argument_count(L, strstr(name, "___") == NULL ? most : INT_MAX);
+#define SWIG_check_num_args(name, least, most) \
+    module_check_argument_count(L, strstr(name, "___") == NULL ? most : INT_MAX);
 %}
 
 /* ---- Lua to C ---- */

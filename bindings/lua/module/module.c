@@ -32,7 +32,7 @@ static int finalize_state(lua_State *L) {
     return 0;
 }
 
-/* Within a finalizer, where lua_gc says no more than -1, the state may be being closed: then it would never be ended. */
+/* Within a finalizer, where lua_gc says no more than -1, the state may be being closed: then this would never end. */
 static void create_state(lua_State *L) {
     if (lua_gc(L, LUA_GCISRUNNING) < 0)
         (void)module_raise(L, HK_ERR_BUSY, "a finalizer cannot be the first to load this module");

@@ -5,10 +5,10 @@
  *           until the arena is closed. Or to the record of the arena that the running state lives in.
  *   buffer  a block of an arena. It holds the arena object (as its user value), and so keeps the arena alive.
  *
- * Lua may lose a finalizer: when there is no memory to call it, or for objects that are made while the state is being
- * closed. So nothing leads from C into an object: an arena has no list of its buffers. Instead each block carries, behind
+ * Lua may lose a finalizer: when there is no memory to call it, or for objects made while the state is being closed.
+ * So nothing leads from C into an object: an arena has no list of its buffers. Instead each block carries, behind
  * its bytes, a number that no other buffer has had, and a use of a buffer begins with two questions: is a block live at
- * this address in this arena (hk_arena_owns, which takes any), and does it carry the buffer's number? That answers for
+ * this address in this arena (hk_classify, which takes any), and does it carry the buffer's number? That answers for
  * arenas that were reset, rolled back and filled anew, since the number goes back with the block; and for states that
  * their host has rolled back.
  *
@@ -52,8 +52,8 @@ int module_raise(lua_State *L, hk_status status, const char *format, ...);
 /* Raises any status but HK_OK with its own sentence. */
 void module_check_status(lua_State *L, hk_status status);
 
-/* Puts the record on top of the stack into the table of open arenas, before it is open, or takes it out. Raises an error
- * when the state is being closed. */
+/* Puts the record on top of the stack into the table of open arenas, before it is open, or takes it out. Raises an
+ * error when the state is being closed. */
 void module_list_arena(lua_State *L);
 void module_unlist_arena(lua_State *L, const module_arena *arena);
 /* Pushes the object of the state's own arena, or nil if it was not made yet; and keeps the one on top of the stack. */
@@ -79,7 +79,7 @@ const lua_Integer *module_check_optional_position(lua_State *L, int index, lua_I
 const char *module_check_string(lua_State *L, int index, size_t *length);
 const char *module_check_path(lua_State *L, int index);
 module_function module_check_function(lua_State *L, int index);
-/* A table of limit, name, hardened, rewindable, alignment, reserve, or nothing. The name points into the table. */
+/* A table of limit, name, hardened, rewindable, alignment, reserve, or nothing. Pushes the name, if there is one. */
 void module_check_config(lua_State *L, int index, hk_arena_config *config);
 
 /* ---- module_arena.c ---- */

@@ -34,8 +34,8 @@ module_results module_new_arena(lua_State *L, const hk_arena_config *config) {
     return 1;
 }
 
-/* What lies at the state's own address tells more than its allocator function: a host may have one of its own that takes
- * memory from an arena. */
+/* What lies at the state's own address tells more than its allocator function: a host may have one of its own that
+ * takes memory from an arena. */
 module_results module_this_state(lua_State *L) {
     module_push_kept_arena(L);
     if (!lua_isnil(L, -1))

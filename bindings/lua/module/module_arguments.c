@@ -204,6 +204,8 @@ void module_check_config(lua_State *L, int index, hk_arena_config *config) {
     luaL_checktype(L, index, LUA_TTABLE);
     for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1))
         read_field(L, index, config);
+    if (config->name != NULL) /* finalizers may take it out of the table */
+        config->name = lua_pushstring(L, config->name);
     if ((config->flags & HK_ARENA_HARDENED) != 0 && (config->flags & HK_ARENA_REWINDABLE) != 0)
         (void)module_raise(L, HK_ERR_UNSUPPORTED, "an arena is either hardened or rewindable");
     if (config->reserve_bytes != 0 && (config->flags & HK_ARENA_REWINDABLE) == 0)

@@ -1,5 +1,5 @@
-/* module_buffer: blocks as buffers of bytes, counted from 1. See module.h. Owns the counter of buffers, which all states
- * share; a number is never used again. */
+/* module_buffer: blocks as buffers of bytes, counted from 1. See module.h. Owns the counter of buffers, which all
+ * states share; a number is never used again. */
 #include "module.h"
 
 #include <limits.h>

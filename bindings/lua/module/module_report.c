@@ -37,7 +37,8 @@ void module_push_statistics(lua_State *L, const hk_statistics *statistics) {
     lua_setfield(L, -2, "classes");
 }
 
-/* The name of the arena comes first, while it is known to be there: the tables may run finalizers, which may close it. */
+/* The name of the arena comes first, while it is known to be there: making tables may run finalizers, which may
+ * close it. */
 void module_push_pointer_info(lua_State *L, const hk_pointer_info *info) {
     static const char *const kinds[] = {
         [HK_POINTER_FOREIGN] = "foreign", [HK_POINTER_SMALL] = "small",   [HK_POINTER_LARGE] = "large",
