@@ -219,6 +219,7 @@ static void *allocate(hki_arena *arena, hki_request request) {
         hki_fail(HK_ERR_INVALID_ARGUMENT);
         return NULL;
     }
+    hki_arena_trim_cold_if_any(arena);
     hki_heap *heap = hki_thread_enter(arena);
     if (heap == NULL) {
         if (!request.optional)

@@ -12,7 +12,7 @@ hki_slots hki_heap_slots;
 enum {
     LARGEST_WINDOW_SHIFT = 40,
     SMALLEST_WINDOW_SHIFT = 27,
-    GUARD_SIZE = 1 << 20,     /* around each table: no overrun of a table is silent; */
+    GUARD_SIZE = 1 << 20,     /* around each table: no write beyond a table is silent; */
     GUARD_SIZE_MIN = 1 << 16, /* where address space is short */
     SEGMENTS_PER_COMMIT = 16, /* tables are made writable for so many segments at a time */
 };
@@ -64,14 +64,6 @@ static size_t lay_out(uintptr_t start, size_t segments, size_t guard) {
     return at + slots * HKI_SLOT_SIZE + guard;
 }
 
-static bool make_tables_readable(size_t segments) {
-    for (int i = 0; i < TABLES; i++)
-        if (!hki_os_make_readable(tables[i].start, round_to_page(tables[i].bytes_per_segment * segments)))
-            return false;
-    return hki_os_make_readable(hki_arena_slots.base, hki_arena_slots.count * HKI_SLOT_SIZE) &&
-           hki_os_make_readable(hki_heap_slots.base, hki_heap_slots.count * HKI_SLOT_SIZE);
-}
-
 /* With a limit on address space a window that is only reserved would use it up. So its place is only chosen: below the
  * tables, where the system puts its next mappings too, but twice as large as the limit and filled from the far end. */
 static bool reserve(size_t window, bool reserved) {
@@ -83,7 +75,7 @@ static bool reserve(size_t window, bool reserved) {
         return false;
     lay_out((uintptr_t)start, segments, guard);
     char *base = NULL;
-    if (make_tables_readable(segments)) {
+    if (hki_os_make_readable(start, bytes)) { /* guards as well, which so are no mappings of their own */
         if (reserved)
             base = hki_os_reserve(window, HKI_SEGMENT_SIZE);
         else if ((uintptr_t)start > window * 2)
@@ -315,6 +307,10 @@ uint32_t hki_segments_move(uint32_t first, size_t count, size_t new_count) {
     for (size_t i = 0; i < count; i++)
         hki_segments_set_state(first + (uint32_t)i, 0, 1, still_ours ? HKI_SEGMENT_UNUSED : HKI_SEGMENT_LOST);
     return to;
+}
+
+bool hki_segments_are_scarce(void) {
+    return !window_is_reserved;
 }
 
 uint32_t hki_segments_end(void) {

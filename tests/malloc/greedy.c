@@ -1,6 +1,7 @@
 /* Takes what there is, of each size, gives it back and goes on.
  * usage: malloc_greedy BYTES     in an address space of so many bytes
- *        malloc_greedy charged   or else compares what the kernel may charge with what is in use */
+ *        malloc_greedy charged   compares what the kernel may charge with what is in use
+ *        malloc_greedy bursts BYTES   goes through sizes and threads, so many bytes at a time, all of them written */
 #include "malloc_test.h"
 
 #include <pthread.h>
@@ -85,10 +86,41 @@ static void compare_charges(void) {
         free(blocks[i]);
 }
 
+/* As take_all, and writes to every page. */
+static void burst(size_t size, size_t bytes) {
+    chain *first = NULL;
+    for (size_t taken = 0; taken < bytes; taken += size) {
+        chain *block = malloc(size);
+        REQUIRE(block != NULL);
+        memset(block, 1, size);
+        *block = (chain){first};
+        first = block;
+    }
+    release(first);
+}
+
+static void *bursts(void *bytes) {
+    static const size_t sizes[] = {16, 48, 200, 700, 3000, 9000, 40000, 500000, 3 << 20, 9 << 20};
+    for (size_t i = 0; i < LENGTH_OF(sizes); i++)
+        burst(sizes[i], (size_t)(uintptr_t)bytes);
+    return NULL;
+}
+
+static void bursts_by_threads(size_t bytes) {
+    for (int i = 0; i < 8; i++) {
+        pthread_t thread;
+        REQUIRE(pthread_create(&thread, NULL, bursts, (void *)(uintptr_t)bytes) == 0);
+        REQUIRE(pthread_join(thread, NULL) == 0);
+        bursts((void *)(uintptr_t)bytes);
+    }
+}
+
 int main(int argc, char **argv) {
     require_hakmem();
-    REQUIRE(argc == 2);
-    if (strcmp(argv[1], "charged") == 0)
+    REQUIRE(argc >= 2);
+    if (argc == 3 && strcmp(argv[1], "bursts") == 0)
+        bursts_by_threads(strtoull(argv[2], NULL, 10));
+    else if (strcmp(argv[1], "charged") == 0)
         compare_charges();
     else
         take_what_there_is(strtoull(argv[1], NULL, 10));
