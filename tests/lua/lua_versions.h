@@ -20,6 +20,14 @@
 #define LUA_OK 0
 #endif
 
+static inline lua_State *new_state(lua_Alloc allocate, void *user_data) {
+#if LUA_VERSION_NUM >= 505
+    return lua_newstate(allocate, user_data, 4711);
+#else
+    return lua_newstate(allocate, user_data);
+#endif
+}
+
 /* Lua that makes a value whose finalizer is `f`: in 5.1 tables have none. */
 #define WITH_FINALIZER                                                                                                 \
     "local function with_finalizer(f) "                                                                                \

@@ -59,7 +59,7 @@ Test(hk_lua_alloc, follows_the_contract_of_lua) {
 
 Test(hk_lua_alloc, a_state_is_wholly_in_its_arena) {
     hk_arena *arena = new_arena();
-    lua_State *L = lua_newstate(hk_lua_alloc, arena);
+    lua_State *L = new_state(hk_lua_alloc, arena);
     cr_assert_not_null(L);
     luaL_openlibs(L);
     cr_assert_eq(hk_arena_of(L), arena);
@@ -79,8 +79,8 @@ Test(hk_lua_alloc, a_state_is_wholly_in_its_arena) {
 
 Test(hk_lua_alloc, two_states_share_an_arena) {
     hk_arena *arena = new_arena();
-    lua_State *first = lua_newstate(hk_lua_alloc, arena);
-    lua_State *second = lua_newstate(hk_lua_alloc, arena);
+    lua_State *first = new_state(hk_lua_alloc, arena);
+    lua_State *second = new_state(hk_lua_alloc, arena);
     luaL_openlibs(first);
     luaL_openlibs(second);
     assert_runs(first, busy_script);
