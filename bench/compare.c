@@ -177,3 +177,12 @@ int arenas_command(const compare_options *options) {
         print_arenas_text(&all);
     return count_failures(&all) > 0 ? EXIT_FAILED : EXIT_SUCCESS;
 }
+
+int lua_command(const compare_options *options) {
+    measure(&all, &lua_rows, options);
+    if (options->json)
+        print_lua_json(&all);
+    else
+        print_lua_text(&all);
+    return count_failures(&all) > 0 ? EXIT_FAILED : EXIT_SUCCESS;
+}

@@ -1,4 +1,4 @@
-/* compare: `hkbench compare` and `hkbench arenas`, every row with every allocator, in fresh processes. */
+/* compare: `hkbench compare`, `hkbench arenas` and `hkbench lua`, every row with every allocator, in fresh processes. */
 #ifndef HKBENCH_COMPARE_H
 #define HKBENCH_COMPARE_H
 
@@ -6,5 +6,6 @@
 
 int compare_command(const compare_options *options);
 int arenas_command(const compare_options *options);
+int lua_command(const compare_options *options);
 
 #endif

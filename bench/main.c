@@ -16,6 +16,7 @@ static const char help[] = "Usage: hkbench COMMAND [OPTION...]\n"
                            "  run        one workload with one allocator, in this process\n"
                            "  compare    all rows with all allocators that are here, and the targets\n"
                            "  arenas     the same for what arenas promise, with real Lua states\n"
+                           "  lua        Lua programs, in hklua and with each allocator preloaded\n"
                            "  list       the workloads, rows and allocators there are\n"
                            "\n"
                            "  -?, --help     this text; `hkbench COMMAND --help` tells a command's options\n"
@@ -43,6 +44,8 @@ static void list_as_text(void) {
     list_rows(&compare_rows);
     puts("Rows of arenas:");
     list_rows(&arena_rows);
+    puts("Rows of lua:");
+    list_rows(&lua_rows);
     puts("Allocators:");
     for (size_t i = 0; i < ALLOCATORS; i++)
         printf("  %-18s%s\n", allocator_name(i), allocator_description(i));
@@ -55,6 +58,7 @@ static void list_as_json(void) {
         cJSON_AddItemToArray(names, cJSON_CreateString(workload_at(i)->name));
     add_rows(json, "rows", &compare_rows);
     add_rows(json, "arena_rows", &arena_rows);
+    add_rows(json, "lua_rows", &lua_rows);
     names = cJSON_AddArrayToObject(json, "allocators");
     for (size_t i = 0; i < ALLOCATORS; i++)
         cJSON_AddItemToArray(names, cJSON_CreateString(allocator_name(i)));
@@ -98,10 +102,14 @@ static int run_named(const char *command, int argc, char **argv) {
         compare_options options;
         parse_arenas_options(argc - 1, rest, &options);
         status = arenas_command(&options);
+    } else if (strcmp(command, "lua") == 0) {
+        compare_options options;
+        parse_lua_options(argc - 1, rest, &options);
+        status = lua_command(&options);
     } else if (strcmp(command, "list") == 0) {
         status = list_command(argc - 1, rest);
     } else {
-        die(EXIT_USAGE, "there is no command '%s'; there are run, compare, arenas and list", command);
+        die(EXIT_USAGE, "there is no command '%s'; there are run, compare, arenas, lua and list", command);
     }
     free(rest);
     return status;
@@ -109,7 +117,7 @@ static int run_named(const char *command, int argc, char **argv) {
 
 int main(int argc, char **argv) {
     if (argc < 2)
-        die(EXIT_USAGE, "a command is missing: run, compare, arenas or list; --help tells more");
+        die(EXIT_USAGE, "a command is missing: run, compare, arenas, lua or list; --help tells more");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0 || strcmp(argv[1], "-h") == 0) {
         fputs(help, stdout);
         return EXIT_SUCCESS;

@@ -120,7 +120,7 @@ static const struct argp_option run_keys[] = {
     {"size-max", KEY_SIZE_MAX, "B", 0, "Largest block in bytes", 2},
     {"threads", KEY_THREADS, "N", 0, "Threads; for remote an even number", 2},
     {"seed", KEY_SEED, "S", 0, "Seed of the random numbers", 2},
-    {"script", KEY_SCRIPT, "NAME", 0, "For lua: binary_trees, strings, nbody, json, or the path of a .lua file", 2},
+    {"script", KEY_SCRIPT, "NAME", 0, "For lua and lua-program: a name in bench/lua, or the path of a .lua file", 2},
     {"library", KEY_LIBRARY, "PATH", 0, "Load the allocator from this file", 3},
     {"json", KEY_JSON, NULL, 0, "Print one JSON object", 3},
     {0},
@@ -195,6 +195,23 @@ void parse_arenas_options(int argc, char **argv, compare_options *options) {
                "change it, nor does a row that an allocator has no functions for.",
     };
     parse_comparison(&parser, argc, argv, options);
+}
+
+void parse_lua_options(int argc, char **argv, compare_options *options) {
+    static const struct argp parser = {
+        .options = compare_keys,
+        .parser = parse_compare_key,
+        .args_doc = "",
+        .doc =
+            "Measures Lua programs as `compare` does, each in an interpreter of its own: hklua, or the same library of "
+            "Lua with another allocator preloaded. Prints processor time, peak memory, hakmem's share of each rival's, "
+            "and which targets are met.\v"
+            "Exit status: 0; 1 when a run failed; 2 for a mistake on the command line. A missed target does not "
+            "change it.",
+    };
+    parse_comparison(&parser, argc, argv, options);
+    if (options->library != NULL)
+        die(EXIT_USAGE, "--library does not go with lua: hakmem is hklua, which has it inside");
 }
 
 void parse_list_options(int argc, char **argv, int *json) {

@@ -32,8 +32,23 @@ static const row rows_of_arenas[] = {
     {"rollback", "rollback", 0, {NULL}, NULL, "--operations", "2"},
 };
 
+/* nbody does not allocate: it tells whether the interpreters themselves are equally fast. */
+static const row rows_of_lua[] = {
+    {"binary_trees", "lua-program", 1, {"--script", "binary_trees"}, NULL, "--blocks", "10"},
+    {"closures", "lua-program", 1, {"--script", "closures"}, NULL, "--blocks", "2"},
+    {"coroutines", "lua-program", 1, {"--script", "coroutines"}, NULL, "--blocks", "2"},
+    {"deltablue", "lua-program", 1, {"--script", "deltablue"}, NULL, "--blocks", "500"},
+    {"json", "lua-program", 1, {"--script", "json"}, NULL, "--blocks", "1"},
+    {"richards", "lua-program", 1, {"--script", "richards"}, NULL, "--blocks", "5"},
+    {"strings", "lua-program", 1, {"--script", "strings"}, NULL, "--blocks", "30000"},
+    {"tables", "lua-program", 1, {"--script", "tables"}, NULL, "--blocks", "5"},
+    {"nbody", "lua-program", 0, {"--script", "nbody"}, NULL, "--blocks", "20000"},
+};
+
 const row_table compare_rows = {sizeof rows_of_compare / sizeof rows_of_compare[0], rows_of_compare};
 const row_table arena_rows = {sizeof rows_of_arenas / sizeof rows_of_arenas[0], rows_of_arenas};
+
+const row_table lua_rows = {sizeof rows_of_lua / sizeof rows_of_lua[0], rows_of_lua};
 
 const row *row_named(const row_table *table, const char *name) {
     for (size_t i = 0; i < table->count; i++)

@@ -1,4 +1,4 @@
-/* rows: the tables of what `compare` and `arenas` measure. */
+/* rows: the tables of what `compare`, `arenas` and `lua` measure. */
 #ifndef HKBENCH_ROWS_H
 #define HKBENCH_ROWS_H
 
@@ -21,6 +21,7 @@ typedef struct row_table {
 
 extern const row_table compare_rows;
 extern const row_table arena_rows;
+extern const row_table lua_rows;
 
 /* NULL if there is none. */
 const row *row_named(const row_table *table, const char *name);

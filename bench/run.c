@@ -44,6 +44,11 @@ static const workload workloads[] = {
      {.script = "binary_trees", .operations = 1, .size_min_bytes = 1, .size_max_bytes = 1, .threads = 1},
      1,
      run_lua},
+    {"lua-program",
+     "the same in an interpreter of its own: hklua, or one with the allocator preloaded",
+     {.script = "binary_trees", .operations = 1, .size_min_bytes = 1, .size_max_bytes = 1, .threads = 1},
+     1,
+     run_lua_program},
     {"start",
      "starts and allocates once: look at the memory",
      {.blocks = 1, .operations = 1, .size_min_bytes = 64, .size_max_bytes = 64, .threads = 1},
@@ -125,7 +130,7 @@ static void complete(run_options *o, const workload *w) {
     if (o->script == NULL)
         o->script = w->defaults.script;
     if (w->defaults.script == NULL && o->script != NULL)
-        die(EXIT_USAGE, "--script goes with the workload lua, not with %s", w->name);
+        die(EXIT_USAGE, "--script goes with the workloads lua and lua-program, not with %s", w->name);
     if (o->size_min_bytes > o->size_max_bytes)
         die(EXIT_USAGE, "--size-min is %u and --size-max is %u; the first must not be larger",
             (unsigned)o->size_min_bytes, (unsigned)o->size_max_bytes);
@@ -209,7 +214,7 @@ int run_command(const run_options *asked, char **argv) {
     allocator_open(index, options.library, argv, &a);
     run_result result = {0};
     w->run(&a, &options, &result);
-    size_t peak = peak_resident_bytes();
+    size_t peak = result.peak_resident_bytes > 0 ? (size_t)result.peak_resident_bytes : peak_resident_bytes();
     if (options.json)
         print_json(&a, &options, &result, peak);
     else

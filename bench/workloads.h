@@ -1,7 +1,7 @@
 /* workloads: what a run is asked for, what it gives, and the workloads there are. No state but the table in run.c.
  *
  * An operation is one call that allocates or frees in `fixed`, `mixed`, `larson`; one block that crossed over in
- * `remote`; one push of 32 bytes in `realloc`; one run of the program in `lua`; the one allocation in `start`; a heap's
+ * `remote`; one push of 32 bytes in `realloc`; one run of the program in `lua` and `lua-program`; the one allocation in `start`; a heap's
  * whole life in `create`; a heap in `arenas-alive`; a state in `states`, `states-closed`, `end-of-state`; a block of
  * the first burst in `burst`; a request in `rollback`. */
 #ifndef HKBENCH_WORKLOADS_H
@@ -41,6 +41,7 @@ typedef struct run_result {
     double operations;
     char note[64];                 /* how the allocator was reached, where that is not plain */
     char output[LUA_OUTPUT_BYTES]; /* what the Lua program printed */
+    double peak_resident_bytes;    /* 0: that of this process */
     size_t figures;
     figure figure[FIGURES_MAX];
 } run_result;
@@ -58,6 +59,7 @@ void run_larson(const allocator *allocator, const run_options *options, run_resu
 void run_remote(const allocator *allocator, const run_options *options, run_result *result);
 void run_realloc(const allocator *allocator, const run_options *options, run_result *result);
 void run_lua(const allocator *allocator, const run_options *options, run_result *result);
+void run_lua_program(const allocator *allocator, const run_options *options, run_result *result);
 void run_start(const allocator *allocator, const run_options *options, run_result *result);
 void run_create(const allocator *allocator, const run_options *options, run_result *result);
 void run_arenas_alive(const allocator *allocator, const run_options *options, run_result *result);

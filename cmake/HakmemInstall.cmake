@@ -75,7 +75,7 @@ if(HAKMEM_BUILD_LUA)
 endif()
 
 if(HAKMEM_BUILD_BENCH)
-    install(TARGETS hkbench RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT hakmem-bench)
+    install(TARGETS hkbench hkbench-lua RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT hakmem-bench)
     install(
         DIRECTORY bench/lua
         DESTINATION "${CMAKE_INSTALL_DATADIR}/hakmem/bench"
