@@ -50,6 +50,7 @@ if(HAKMEM_BUILD_LUA)
     hakmem_package(hklua interpreters "Lua interpreter with memory limits, on hakmem"
         "libhakmem-lua0 ${HAKMEM_SAME_VERSION}"
     )
+    set(CPACK_DEBIAN_HKLUA_PACKAGE_RECOMMENDS libreadline8) # loaded when somebody types
 endif()
 if(HAKMEM_BUILD_BENCH)
     hakmem_package(hakmem-bench devel "benchmarks of hakmem and other allocators" "libhakmem0 ${HAKMEM_SAME_VERSION}")
