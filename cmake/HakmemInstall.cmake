@@ -71,6 +71,15 @@ if(HAKMEM_BUILD_LUA)
     install(
         FILES bindings/lua/hakmem_lua.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT libhakmem-lua-dev
     )
+    install(
+        TARGETS hakmem_lua_module LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}/${HAKMEM_LUA_MODULE_DIR}"
+                                          COMPONENT lua-hakmem
+    )
+    install(
+        FILES bindings/lua/module/hakmem.d.lua
+        DESTINATION "${CMAKE_INSTALL_DATADIR}/hakmem/lua"
+        COMPONENT lua-hakmem
+    )
     install(TARGETS hklua RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT hklua)
 endif()
 

@@ -47,6 +47,9 @@ if(HAKMEM_BUILD_LUA)
     hakmem_package(libhakmem-lua-dev libdevel "Lua states in hakmem arenas - development files"
         "libhakmem-lua0 ${HAKMEM_SAME_VERSION}, libhakmem-dev ${HAKMEM_SAME_VERSION}, lib${LUA_MODULE_NAME}-dev"
     )
+    hakmem_package(lua-hakmem interpreters "Lua module for arenas with limits and checked buffers"
+        "libhakmem0 ${HAKMEM_SAME_VERSION}"
+    )
     hakmem_package(hklua interpreters "Lua interpreter with memory limits, on hakmem"
         "libhakmem-lua0 ${HAKMEM_SAME_VERSION}"
     )

@@ -3,6 +3,8 @@
  * anything is done, so that a mistake at the end of the line has no effects. */
 #include "hklua_options.h"
 
+#include "size_text.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
@@ -58,37 +60,10 @@ static hklua_parse_result fail_without_argument(const hklua_options *options, co
     return HKLUA_PARSE_ERROR;
 }
 
-const char *hklua_parse_size(const char *text, size_t *bytes) {
-    if (*text == '\0')
-        return "is empty";
-    if (*text == '-')
-        return "is negative";
-    if (!isdigit((unsigned char)*text))
-        return "does not begin with a number";
-    char *end;
-    errno = 0;
-    uintmax_t number = strtoumax(text, &end, 10);
-    if (errno == ERANGE)
-        return "is more than there can be";
-
-    static const char units[] = "KMG";
-    unsigned shift = 0;
-    if (*end != '\0') {
-        const char *unit = strchr(units, toupper((unsigned char)*end));
-        if (unit == NULL || end[1] != '\0')
-            return "has something other than K, M or G after the number";
-        shift = 10 * (unsigned)(unit - units + 1);
-    }
-    if (number == 0)
-        return "would leave no memory at all; for no limit, leave the option out";
-    if (number > SIZE_MAX >> shift)
-        return "is more than there can be";
-    *bytes = (size_t)number << shift;
-    return NULL;
-}
-
 static hklua_parse_result parse_limit(hklua_options *options, const char *text) {
-    const char *complaint = hklua_parse_size(text, &options->limit_bytes);
+    const char *complaint = size_text_parse(text, &options->limit_bytes);
+    if (complaint == NULL && options->limit_bytes == 0)
+        complaint = "would leave no memory at all; for no limit, leave the option out";
     options->limit_text = text;
     if (complaint == NULL)
         return HKLUA_PARSE_RUN;

@@ -46,8 +46,4 @@ typedef enum hklua_parse_result {
 hklua_parse_result hklua_options_parse(int argc, char **argv, hklua_options *options);
 void hklua_options_free(hklua_options *options);
 
-/* Reads a size: a whole number, and K, M or G for 2^10, 2^20, 2^30 bytes. NULL and the size in *bytes, or what is wrong
- * with the text as the end of a sentence that began with it. */
-const char *hklua_parse_size(const char *text, size_t *bytes);
-
 #endif

@@ -1,24 +1,13 @@
 /* hklua_statistics: see hklua_statistics.h. Owns the one snapshot of the process. One thread. */
 #include "hklua_statistics.h"
 
+#include "totals.h"
+
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdio.h>
 
 static hk_statistics snapshot;
-
-/* Every total: its name, which is the key in JSON as well, what it is for people, and its place. */
-#define TOTALS(X)                                                                                                      \
-    X(held_bytes, "bytes held, which is what a limit bounds")                                                          \
-    X(peak_held_bytes, "bytes held at most")                                                                           \
-    X(limit_bytes, "bytes of the limit; 0: none")                                                                      \
-    X(live_blocks, "blocks in use")                                                                                    \
-    X(live_bytes, "bytes of these blocks")                                                                             \
-    X(large_blocks, "of these, blocks above the size classes")                                                         \
-    X(large_bytes, "bytes of these")                                                                                   \
-    X(units, "units of 64 KiB of address space")                                                                       \
-    X(limit_failures, "requests that the limit refused")                                                               \
-    X(system_failures, "requests that the system refused")
 
 static bool is_empty(const hk_class_statistics *row) {
     return row->block_size == 0 || (row->live_blocks == 0 && row->held_bytes == 0);
@@ -27,7 +16,7 @@ static bool is_empty(const hk_class_statistics *row) {
 static void print_table(const hk_statistics *figures, const char *arena_name) {
     fprintf(stderr, "memory of the arena \"%s\" (hakmem %s)\n", arena_name, hk_version());
 #define LINE(name, meaning) fprintf(stderr, "%18s %15zu  %s\n", #name, figures->name, meaning);
-    TOTALS(LINE)
+    HAKMEM_TOTALS(LINE)
 #undef LINE
     fprintf(stderr, "%18s %15s  %15s\n", "block size", "live blocks", "held bytes");
     for (size_t i = 0; i < figures->size_classes; i++) {
@@ -60,7 +49,7 @@ static void print_json(const hk_statistics *figures, const char *arena_name) {
     bool is_whole = cJSON_AddStringToObject(object, "arena", arena_name) != NULL &&
                     cJSON_AddStringToObject(object, "version", hk_version()) != NULL;
 #define MEMBER(name, meaning) is_whole = is_whole && add_number(object, #name, figures->name);
-    TOTALS(MEMBER)
+    HAKMEM_TOTALS(MEMBER)
 #undef MEMBER
     is_whole = is_whole && add_classes(object, figures);
     char *text = is_whole ? cJSON_PrintUnformatted(object) : NULL;
