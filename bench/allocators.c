@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 typedef void (*any_function)(void);
 typedef int (*control_function)(const char *, void *, size_t *, void *, size_t);
@@ -270,25 +269,15 @@ static void restart_with_static_tls(char **argv) {
         return;
     char value[1024];
     int length = snprintf(value, sizeof value, "%s%s%s", old == NULL ? "" : old, old == NULL ? "" : ":", tunable);
-    if (length < 0 || (size_t)length >= sizeof value)
+    if (length < 0 || (size_t)length >= sizeof value || setenv("GLIBC_TUNABLES", value, 1) != 0)
         return;
-    char program[512];
-    ssize_t end = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (end < 0 || setenv("GLIBC_TUNABLES", value, 1) != 0)
-        return;
-    program[end] = '\0';
-    execv(program, argv);
+    restart_program(argv);
 }
 
 static void *open_file(const char *file, char **argv, char *error, size_t error_size) {
     char path[512];
-    if (file[0] == '@') {
-        program_directory(path, sizeof path);
-        size_t length = strlen(path);
-        snprintf(path + length, sizeof path - length, "%s", file + 1);
-        file = path;
-    }
-    void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    expand_path(file, path, sizeof path);
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (handle == NULL) {
         const char *reason = dlerror();
         if (strstr(reason, "static TLS") != NULL)
@@ -318,14 +307,12 @@ static void *open_source(const source *from, const char *library, char **argv) {
     return handle;
 }
 
-void allocator_open(size_t index, const char *library, char **argv, allocator *opened) {
-    const source *from = &sources[index];
-    void *handle = open_source(from, library, argv);
+static void find_functions(const source *from, const char *const names[4], void *handle, allocator *opened) {
     any_function functions[4];
     for (size_t i = 0; i < 4; i++) {
-        functions[i] = find(handle, from->functions[i]);
+        functions[i] = find(handle, names[i]);
         if (functions[i] == NULL)
-            die(EXIT_USAGE, "the library of %s has no function %s", from->name, from->functions[i]);
+            die(EXIT_USAGE, "the library of %s has no function %s", from->name, names[i]);
     }
     give_back_function = find(handle, from->give_back_name);
     opened->give_back = give_back_function == NULL ? give_nothing_back : from->give_back;
@@ -341,8 +328,31 @@ void allocator_open(size_t index, const char *library, char **argv, allocator *o
     opened->path[0] = '\0';
     if (dladdr((void *)functions[0], &info) != 0 && info.dli_fname != NULL)
         snprintf(opened->path, sizeof opened->path, "%s", info.dli_fname);
+}
+
+void allocator_open(size_t index, const char *library, char **argv, allocator *opened) {
+    const source *from = &sources[index];
+    void *handle = open_source(from, library, argv);
+    *opened = (allocator){0};
+    find_functions(from, from->functions, handle, opened);
     if (from->start != NULL)
         from->start(handle, opened);
+}
+
+void allocator_open_preloaded(size_t index, allocator *opened) {
+    *opened = (allocator){.is_preloaded = 1};
+    find_functions(&sources[index], sources[ALLOCATOR_SYSTEM].functions, RTLD_DEFAULT, opened);
+}
+
+const char *const *allocator_preload_libraries(size_t index) {
+    static const char *const ours[] = {"@/../lib/libhakmem-malloc.so", "libhakmem-malloc.so", NULL};
+    if (index == ALLOCATOR_HAKMEM)
+        return ours;
+    return sources[index].start == NULL ? sources[index].libraries : NULL;
+}
+
+const char *allocator_package(size_t index) {
+    return sources[index].package;
 }
 
 void *allocator_open_companion(const allocator *opened, const char *file_name) {

@@ -14,6 +14,7 @@ typedef struct allocator {
     char version[64];
     char path[512]; /* the library it was loaded from */
     void *handle;   /* of that library */
+    int is_preloaded;
 } allocator;
 
 /* The rows of the table, in its order. */
@@ -41,6 +42,14 @@ size_t allocator_index(const char *name);
  * clear line if it is not there. When a library needs more static TLS than the C library keeps for dlopen, the process
  * is started again, once, with a larger reserve: call it before anything else has been done. */
 void allocator_open(size_t index, const char *library, char **argv, allocator *opened);
+
+/* What LD_PRELOAD may take for it, in this order, ended by NULL; '@' stands for the program's folder. Empty for the
+ * system's malloc, NULL for what cannot be preloaded. */
+const char *const *allocator_preload_libraries(size_t index);
+/* What would bring its library. */
+const char *allocator_package(size_t index);
+/* Opens the one that has been preloaded: the process's own malloc. `path` tells whose that really is. */
+void allocator_open_preloaded(size_t index, allocator *opened);
 
 /* Stores a function of the allocator's library in the pointer at `function`, NULL if it has none of this name. Returns
  * whether it has. */

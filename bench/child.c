@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ARGUMENTS_MAX = 24, SECONDS_MAX = 300, JSON_BYTES_MAX = 4096 };
+enum { ARGUMENTS_MAX = 24, SECONDS_MAX = 300, JSON_BYTES_MAX = 4096, ERROR_BYTES_MAX = 2048 };
 
 static _Noreturn void become_child(const char *const *arguments, int output, int errors) {
     char program[] = "hkbench";
@@ -86,6 +86,19 @@ static void read_report(const char *text, child_result *result) {
     cJSON_Delete(json);
 }
 
+static void keep_message(const char *errors, child_result *result) {
+    const char own[] = "hkbench: ";
+    const char *line = errors + strspn(errors, "\n");
+    for (const char *at = line; at != NULL; at = strchr(at, '\n')) {
+        at += *at == '\n';
+        if (strncmp(at, own, strlen(own)) == 0) {
+            line = at;
+            break;
+        }
+    }
+    snprintf(result->message, sizeof result->message, "%.*s", (int)strcspn(line, "\n"), line);
+}
+
 void run_child(const char *const *arguments, child_result *result) {
     int pipe_ends[2];
     int errors = memfd_create("hkbench-errors", MFD_CLOEXEC);
@@ -99,15 +112,14 @@ void run_child(const char *const *arguments, child_result *result) {
         become_child(arguments, pipe_ends[1], errors);
     close(pipe_ends[1]);
     char text[JSON_BYTES_MAX];
+    char text_of_errors[ERROR_BYTES_MAX];
     read_all(pipe_ends[0], text, sizeof text);
     close(pipe_ends[0]);
     *result = (child_result){.exit_status = wait_status(child)};
     lseek(errors, 0, SEEK_SET);
-    read_all(errors, result->message, sizeof result->message);
+    read_all(errors, text_of_errors, sizeof text_of_errors);
     close(errors);
-    size_t blank = strspn(result->message, "\n");
-    memmove(result->message, result->message + blank, strlen(result->message + blank) + 1);
-    result->message[strcspn(result->message, "\n")] = '\0';
+    keep_message(text_of_errors, result);
     if (result->exit_status == 0)
         read_report(text, result);
 }

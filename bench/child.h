@@ -12,7 +12,7 @@ typedef struct child_result {
     char output[512]; /* of a Lua program */
     size_t figures;
     figure figure[FIGURES_MAX];
-    char message[512]; /* the first line it wrote to standard error */
+    char message[512]; /* the first line it wrote to standard error; if there is one, the first of hkbench's own */
 } child_result;
 
 /* `arguments` are those after "hkbench run --json", ended by NULL. */

@@ -34,7 +34,9 @@ static void run_row(const comparison *c, const row *which, size_t allocator, chi
     else if (which->operations != NULL)
         count = add_argument(arguments, count, "--operations", which->operations);
     if ((allocator == ALLOCATOR_HAKMEM || allocator == ALLOCATOR_HARDENED) && c->options->library != NULL)
-        add_argument(arguments, count, "--library", c->options->library);
+        count = add_argument(arguments, count, "--library", c->options->library);
+    if (c->table->is_preloaded)
+        add_argument(arguments, count, "--preload", NULL);
     run_child(arguments, result);
 }
 
@@ -127,7 +129,7 @@ static void run_round(comparison *c, unsigned round) {
     }
 }
 
-/* A Lua program must print the same with every allocator. Returns how many rows or runs went wrong. */
+/* A program must print the same with every allocator. Returns how many rows or runs went wrong. */
 static unsigned count_failures(const comparison *c) {
     unsigned failures = 0;
     for (size_t r = 0; r < c->rows; r++) {
@@ -184,5 +186,14 @@ int lua_command(const compare_options *options) {
         print_lua_json(&all);
     else
         print_lua_text(&all);
+    return count_failures(&all) > 0 ? EXIT_FAILED : EXIT_SUCCESS;
+}
+
+int preload_command(const compare_options *options) {
+    measure(&all, &preload_rows, options);
+    if (options->json)
+        print_preload_json(&all);
+    else
+        print_preload_text(&all);
     return count_failures(&all) > 0 ? EXIT_FAILED : EXIT_SUCCESS;
 }

@@ -21,7 +21,7 @@ static void *plain_allocate(void *user_data, void *block, size_t old_size, size_
 
 void lua_memory_choose(const allocator *a, lua_memory *memory, run_result *result) {
     *memory = (lua_memory){.allocator = a, .allocate = plain_allocate};
-    if (strcmp(a->name, "hakmem") != 0)
+    if (a->is_preloaded || strcmp(a->name, "hakmem") != 0)
         return;
     lua_memory ours = *memory;
     void *lua = allocator_open_companion(a, "libhakmem_lua.so");
@@ -38,7 +38,7 @@ void lua_memory_choose(const allocator *a, lua_memory *memory, run_result *resul
 
 void lua_memory_choose_arenas(const allocator *a, lua_memory *memory, run_result *result) {
     lua_memory_choose(a, memory, result);
-    if (memory->create_arena == NULL && strcmp(a->name, "hakmem") == 0)
+    if (memory->create_arena == NULL && strcmp(a->name, "hakmem") == 0 && !a->is_preloaded)
         die(EXIT_UNABLE, "libhakmem_lua.so is not beside %s", a->path);
 }
 

@@ -64,7 +64,7 @@ double ratio_to_best_rival(const comparison *c, size_t row_index, statistic whic
 static void for_target_rows(const comparison *c, int to_best_rival, size_t allocator, statistic which,
                             void (*use)(double ratio, void *state), void *state) {
     for (size_t i = 0; i < c->table->count; i++) {
-        if (!c->table->rows[i].is_single_thread_target)
+        if (c->table->rows[i].mean != SINGLE_THREAD)
             continue;
         size_t index = measured_row(c, c->table->rows[i].name);
         use(to_best_rival ? ratio_to_best_rival(c, index, which) : ratio_to(c, index, allocator, which), state);

@@ -1,4 +1,4 @@
-/* measurement: what `compare` or `arenas` has measured, a matrix of rows and allocators, and the figures drawn from it.
+/* measurement: what `compare`, `arenas` or `preload` has measured, a matrix of rows and allocators, and the figures drawn from it.
  *
  * A figure that cannot be had (no such row, allocator or run) is NaN, and so is whatever is computed from it. */
 #ifndef HKBENCH_MEASUREMENT_H
@@ -41,7 +41,7 @@ double peak_of(const comparison *c, size_t row_index, size_t allocator);
 double ratio_to(const comparison *c, size_t row_index, size_t allocator, statistic which);
 /* hakmem's rate divided by the highest of all the others'. */
 double ratio_to_best_rival(const comparison *c, size_t row_index, statistic which);
-/* Geometric means over the rows with is_single_thread_target; all of these must have been measured. */
+/* Geometric means over the single-thread rows; all of these must have been measured. */
 double mean_ratio_to(const comparison *c, size_t allocator, statistic which);
 double mean_ratio_to_best_rival(const comparison *c, statistic which);
 double lowest_ratio_to_best_rival(const comparison *c, statistic which);

@@ -22,6 +22,7 @@ enum {
     KEY_ROUNDS = 'r',
     KEY_QUICK = 'q',
     KEY_ROWS = 'R',
+    KEY_PRELOAD = 'p',
 };
 
 static uint64_t parse_number(const char *option, const char *text, uint64_t low, uint64_t high) {
@@ -66,6 +67,9 @@ static error_t parse_run_key(int key, char *text, struct argp_state *state) {
         return 0;
     case KEY_LIBRARY:
         o->library = text;
+        return 0;
+    case KEY_PRELOAD:
+        o->preload = 1;
         return 0;
     case KEY_JSON:
         o->json = 1;
@@ -114,14 +118,18 @@ static const struct argp_option run_keys[] = {
      1},
     {"allocator", KEY_ALLOCATOR, "NAME", 0, "hakmem, system, mimalloc, jemalloc, tcmalloc, hakmem-hardened or scudo",
      1},
-    {"blocks", KEY_BLOCKS, "N", 0, "Slots, vectors, blocks, heaps, states; MB of a state; a Lua program's size", 2},
+    {"blocks", KEY_BLOCKS, "N", 0, "Slots, vectors, blocks, heaps, states; MB of a state; a program's size", 2},
     {"operations", KEY_OPERATIONS, "N", 0, "How many are timed, in all threads together", 2},
     {"size-min", KEY_SIZE_MIN, "B", 0, "Smallest block in bytes (fixed: its one size)", 2},
     {"size-max", KEY_SIZE_MAX, "B", 0, "Largest block in bytes", 2},
     {"threads", KEY_THREADS, "N", 0, "Threads; for remote an even number", 2},
     {"seed", KEY_SEED, "S", 0, "Seed of the random numbers", 2},
-    {"script", KEY_SCRIPT, "NAME", 0, "For lua and lua-program: a name in bench/lua, or the path of a .lua file", 2},
+    {"script", KEY_SCRIPT, "NAME", 0,
+     "For lua and lua-program: a name in bench/lua, or the path of a .lua file; for program: a script of "
+     "bench/programs",
+     2},
     {"library", KEY_LIBRARY, "PATH", 0, "Load the allocator from this file", 3},
+    {"preload", KEY_PRELOAD, NULL, 0, "Take the allocator by LD_PRELOAD, in the place of the C library's malloc", 3},
     {"json", KEY_JSON, NULL, 0, "Print one JSON object", 3},
     {0},
 };
@@ -212,6 +220,19 @@ void parse_lua_options(int argc, char **argv, compare_options *options) {
     parse_comparison(&parser, argc, argv, options);
     if (options->library != NULL)
         die(EXIT_USAGE, "--library does not go with lua: hakmem is hklua, which has it inside");
+}
+
+void parse_preload_options(int argc, char **argv, compare_options *options) {
+    static const struct argp parser = {
+        .options = compare_keys,
+        .parser = parse_compare_key,
+        .args_doc = "",
+        .doc = "Compares allocators in the place of the C library's malloc, by LD_PRELOAD: loops of hkbench's own and "
+               "real programs, as `compare` does. Prints the figures and which targets are met.\v"
+               "Exit status: 0; 1 when a run failed; 2 for a mistake on the command line. A missed target does not "
+               "change it, nor does a program that is not on this machine.",
+    };
+    parse_comparison(&parser, argc, argv, options);
 }
 
 void parse_list_options(int argc, char **argv, int *json) {

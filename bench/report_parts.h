@@ -1,4 +1,4 @@
-/* report_parts: what the reports of `compare` and `arenas` have in common. */
+/* report_parts: what the reports of `compare`, `arenas` and `preload` have in common. */
 #ifndef HKBENCH_REPORT_PARTS_H
 #define HKBENCH_REPORT_PARTS_H
 

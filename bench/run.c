@@ -1,4 +1,5 @@
 /* run: the table of workloads, and `hkbench run`: one workload with one allocator in this process. */
+#include "preload.h"
 #include "support.h"
 #include "workloads.h"
 
@@ -39,6 +40,29 @@ static const workload workloads[] = {
       .threads = 1},
      1,
      run_realloc},
+    {"calloc",
+     "N slots, a random one is freed or filled with zeroed memory, of which a part is used",
+     {.blocks = 2000, .operations = 4000000, .size_min_bytes = 16, .size_max_bytes = MEBIBYTE, .threads = 1},
+     1,
+     run_calloc},
+    {"realloc-large",
+     "N buffers of 64 KiB to 64 MiB that grow, shrink and are written",
+     {.blocks = 4,
+      .operations = 600,
+      .size_min_bytes = UINT64_C(64) << 10,
+      .size_max_bytes = UINT64_C(64) * MEBIBYTE,
+      .threads = 1},
+     1,
+     run_realloc_large},
+    {"churn",
+     "threads come and go, replace blocks of 8 B to 4 MiB and hand them on; look at the memory",
+     {.blocks = 20000,
+      .operations = 1500000,
+      .size_min_bytes = 8,
+      .size_max_bytes = UINT64_C(4) * MEBIBYTE,
+      .threads = 4},
+     THREADS_MAX,
+     run_churn},
     {"lua",
      "runs a Lua program (lua:NAME, or --script); --blocks is its size argument",
      {.script = "binary_trees", .operations = 1, .size_min_bytes = 1, .size_max_bytes = 1, .threads = 1},
@@ -49,6 +73,11 @@ static const workload workloads[] = {
      {.script = "binary_trees", .operations = 1, .size_min_bytes = 1, .size_max_bytes = 1, .threads = 1},
      1,
      run_lua_program},
+    {"program",
+     "runs a real program on the preloaded allocator (program:NAME, or --script); --blocks is its size",
+     {.script = "python3", .operations = 1, .size_min_bytes = 1, .size_max_bytes = 1, .threads = 1},
+     1,
+     run_program},
     {"start",
      "starts and allocates once: look at the memory",
      {.blocks = 1, .operations = 1, .size_min_bytes = 64, .size_max_bytes = 64, .threads = 1},
@@ -130,7 +159,7 @@ static void complete(run_options *o, const workload *w) {
     if (o->script == NULL)
         o->script = w->defaults.script;
     if (w->defaults.script == NULL && o->script != NULL)
-        die(EXIT_USAGE, "--script goes with the workloads lua and lua-program, not with %s", w->name);
+        die(EXIT_USAGE, "--script goes with the workloads lua, lua-program and program, not with %s", w->name);
     if (o->size_min_bytes > o->size_max_bytes)
         die(EXIT_USAGE, "--size-min is %u and --size-max is %u; the first must not be larger",
             (unsigned)o->size_min_bytes, (unsigned)o->size_max_bytes);
@@ -154,14 +183,14 @@ static double rate(const run_result *result) {
     return result->seconds > 0 ? result->operations / result->seconds : 0;
 }
 
-static void print_json(const allocator *a, const run_options *o, const run_result *result, size_t peak) {
+static void print_json(const allocator *a, const run_options *o, const run_result *result, double peak) {
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "workload", o->workload);
     cJSON_AddStringToObject(json, "allocator", a->name);
     cJSON_AddStringToObject(json, "version", a->version);
     cJSON_AddStringToObject(json, "library", a->path);
     cJSON_AddNumberToObject(json, "operations_per_second", rate(result));
-    cJSON_AddNumberToObject(json, "peak_resident_bytes", (double)peak);
+    cJSON_AddNumberToObject(json, "peak_resident_bytes", peak);
     cJSON_AddNumberToObject(json, "seconds", result->seconds);
     cJSON_AddNumberToObject(json, "operations", result->operations);
     cJSON_AddNumberToObject(json, "blocks", (double)o->blocks);
@@ -169,6 +198,7 @@ static void print_json(const allocator *a, const run_options *o, const run_resul
     cJSON_AddNumberToObject(json, "size_max", (double)o->size_max_bytes);
     cJSON_AddNumberToObject(json, "threads", (double)o->threads);
     cJSON_AddNumberToObject(json, "seed", (double)o->seed);
+    cJSON_AddBoolToObject(json, "preloaded", a->is_preloaded);
     if (o->script != NULL) {
         cJSON_AddStringToObject(json, "script", o->script);
         cJSON_AddStringToObject(json, "output", result->output);
@@ -184,7 +214,7 @@ static void print_json(const allocator *a, const run_options *o, const run_resul
     cJSON_Delete(json);
 }
 
-static void print_text(const allocator *a, const run_options *o, const run_result *result, size_t peak) {
+static void print_text(const allocator *a, const run_options *o, const run_result *result, double peak) {
     printf("%s%s%s with %s %s (%s)\n", o->workload, o->script == NULL ? "" : ":", o->script == NULL ? "" : o->script,
            a->name, a->version, a->path);
     if (result->note[0] != '\0')
@@ -193,28 +223,37 @@ static void print_text(const allocator *a, const run_options *o, const run_resul
         printf("  it printed        %s\n", result->output);
     printf("  operations        %.0f in %.3f s, %.*f per second\n", result->operations, result->seconds,
            rate(result) < 1000 ? 3 : 0, rate(result));
-    printf("  peak resident     %.2f MiB\n", (double)peak / MEBIBYTE);
+    printf("  peak resident     %.2f MiB\n", peak / MEBIBYTE);
     for (size_t i = 0; i < result->figures; i++)
         printf("  %-32s %.9g\n", result->figure[i].name, result->figure[i].value);
+}
+
+/* "lua:NAME" stands for lua with --script NAME; so does "program:NAME". */
+static void split_name(run_options *options, char name[32]) {
+    const char *colon = strchr(options->workload, ':');
+    const size_t length = colon == NULL ? 0 : (size_t)(colon - options->workload);
+    snprintf(name, 32, "%.*s", (int)length, options->workload);
+    if (strcmp(name, "lua") != 0 && strcmp(name, "program") != 0)
+        return;
+    options->workload = name;
+    options->script = colon + 1;
 }
 
 int run_command(const run_options *asked, char **argv) {
     run_options options = *asked;
     char name[32];
-    const char *colon = strchr(options.workload, ':');
-    if (colon != NULL && strncmp(options.workload, "lua:", 4) == 0) {
-        snprintf(name, sizeof name, "lua");
-        options.workload = name;
-        options.script = colon + 1;
-    }
+    split_name(&options, name);
     const workload *w = find_workload(options.workload);
     size_t index = allocator_index(options.allocator);
     complete(&options, w);
     allocator a;
-    allocator_open(index, options.library, argv, &a);
+    if (options.preload || w->run == run_program)
+        preload_open(index, options.library, argv, &a);
+    else
+        allocator_open(index, options.library, argv, &a);
     run_result result = {0};
     w->run(&a, &options, &result);
-    size_t peak = result.peak_resident_bytes > 0 ? (size_t)result.peak_resident_bytes : peak_resident_bytes();
+    const double peak = result.peak_resident_bytes > 0 ? result.peak_resident_bytes : (double)peak_resident_bytes();
     if (options.json)
         print_json(&a, &options, &result, peak);
     else

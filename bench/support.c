@@ -92,3 +92,20 @@ void program_directory(char *path, size_t size) {
     if (slash != NULL)
         *slash = '\0';
 }
+
+void expand_path(const char *from, char *path, size_t size) {
+    path[0] = '\0';
+    if (from[0] == '@')
+        program_directory(path, size);
+    const size_t length = strlen(path);
+    snprintf(path + length, size - length, "%s", from[0] == '@' ? from + 1 : from);
+}
+
+void restart_program(char **argv) {
+    char program[512];
+    const ssize_t end = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (end < 0)
+        return;
+    program[end] = '\0';
+    execv(program, argv);
+}

@@ -28,6 +28,11 @@ size_t allowed_mappings(void);
 /* The folder of the running program, without a slash at its end. */
 void program_directory(char *path, size_t size);
 
+/* Copies a path; '@' at its beginning stands for the folder of the running program. */
+void expand_path(const char *from, char *path, size_t size);
+/* Starts this program again with these arguments, in the environment as it is now; returns if that fails. */
+void restart_program(char **argv);
+
 /* Marsaglia's xorshift32; `x` is never 0. */
 static inline uint32_t xorshift32(uint32_t x) {
     x ^= x << 13;

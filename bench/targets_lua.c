@@ -19,7 +19,7 @@ double mean_peak_ratio(const comparison *c, size_t allocator) {
     double logs = 0;
     unsigned count = 0;
     for (size_t i = 0; i < c->table->count; i++)
-        if (c->table->rows[i].is_single_thread_target) {
+        if (c->table->rows[i].mean == SINGLE_THREAD) {
             logs += log(peak_ratio(c, measured_row(c, c->table->rows[i].name), allocator));
             count++;
         }
@@ -34,7 +34,7 @@ static int is_rival(const comparison *c, size_t a) {
 static double slowest(const comparison *c, statistic which, const char **row_name) {
     double worst = NAN;
     for (size_t r = 0; r < c->rows; r++)
-        for (size_t a = 0; c->row[r]->is_single_thread_target && a < ALLOCATORS; a++)
+        for (size_t a = 0; c->row[r]->mean == SINGLE_THREAD && a < ALLOCATORS; a++)
             if (is_rival(c, a) && !(time_ratio(c, r, a, which) <= worst)) {
                 worst = time_ratio(c, r, a, which);
                 *row_name = c->row[r]->name;

@@ -22,7 +22,7 @@ static int print_to_result(lua_State *L) {
     return 0;
 }
 
-static void run_program(const lua_memory *memory, const char *path, uint64_t size, run_result *result) {
+static void run_once(const lua_memory *memory, const char *path, uint64_t size, run_result *result) {
     lua_owner owner = lua_owner_open(memory);
     lua_State *L = owner.state;
     lua_pushlightuserdata(L, result);
@@ -49,7 +49,7 @@ void run_lua(const allocator *allocator, const run_options *options, run_result 
     lua_memory_choose(allocator, &memory, result);
     double start = seconds_now();
     for (uint64_t i = 0; i < options->operations; i++)
-        run_program(&memory, path, options->blocks, result);
+        run_once(&memory, path, options->blocks, result);
     result->seconds = seconds_now() - start;
     result->operations = (double)options->operations;
 }

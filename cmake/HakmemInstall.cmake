@@ -83,6 +83,13 @@ if(HAKMEM_BUILD_LUA)
     install(TARGETS hklua RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT hklua)
 endif()
 
+if(TARGET hakmem_malloc)
+    set_target_properties(hakmem_malloc PROPERTIES EXPORT_NAME malloc)
+    hakmem_install_libraries(hakmemMallocTargets hakmem-malloc hakmem-malloc hakmem_malloc)
+    install(FILES "${HAKMEM_MALLOC_OBJECT}" DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT hakmem-malloc)
+    install(TARGETS hakmem_run RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT hakmem-malloc)
+endif()
+
 if(HAKMEM_BUILD_BENCH)
     install(TARGETS hkbench hkbench-lua RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT hakmem-bench)
     install(
@@ -92,4 +99,5 @@ if(HAKMEM_BUILD_BENCH)
         FILES_MATCHING
         PATTERN "*.lua"
     )
+    install(DIRECTORY bench/programs DESTINATION "${CMAKE_INSTALL_DATADIR}/hakmem/bench" COMPONENT hakmem-bench)
 endif()

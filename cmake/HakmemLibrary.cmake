@@ -29,6 +29,8 @@ endforeach()
 target_link_libraries(hakmem PRIVATE Threads::Threads)
 target_link_libraries(hakmem_static PUBLIC Threads::Threads)
 set_target_properties(hakmem_static PROPERTIES EXPORT_NAME static)
+# A module that brings hakmem along must stay when it is closed: threads that end call it, and blocks live on.
+target_link_options(hakmem_static INTERFACE LINKER:-z,nodelete)
 
 set_target_properties(
     hakmem

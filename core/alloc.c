@@ -31,7 +31,7 @@ static void after_fork_in_child(void) {
 }
 
 /* Before the C library has set itself up, as a preloaded malloc is called, there is no environment yet: then
- * start_early gets here again. */
+ * hki_start_at_load gets here again. */
 static void load_options(void) {
     static bool loaded;
     if (loaded || !hki_os_has_environment())
@@ -68,8 +68,8 @@ bool hki_start(void) {
     return HKI_LIKELY(atomic_load_explicit(&started, memory_order_acquire)) || start_under_lock();
 }
 
-__attribute__((constructor)) static void start_early(void) {
-    start_under_lock(); /* a failure shows at the first allocation, which tries again */
+void hki_start_at_load(void) {
+    start_under_lock();
 }
 
 /* ---- misuse ---- */
@@ -219,6 +219,7 @@ static void *allocate(hki_arena *arena, hki_request request) {
         hki_fail(HK_ERR_INVALID_ARGUMENT);
         return NULL;
     }
+    hki_arena_trim_cold_if_any(arena);
     hki_heap *heap = hki_thread_enter(arena);
     if (heap == NULL) {
         if (!request.optional)

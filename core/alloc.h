@@ -42,6 +42,8 @@ HKI_INLINE size_t hki_size_known(hki_target target) {
 
 /* Starts hakmem if that has not been done. False if the OS refuses; then the next call tries again. */
 bool hki_start(void);
+/* The same, and reads what the environment says if that was not there yet. */
+void hki_start_at_load(void);
 
 /* NULL and hki_last_status on failure. */
 HKI_MISS void *hki_alloc(hki_arena *arena, hki_request request);

@@ -8,6 +8,15 @@ const char *hk_version(void) {
     return HK_VERSION_STRING;
 }
 
+/* Which is not hk_version where another copy of hakmem is before this one: it has all the calls then, and this one is
+ * spared its start. */
+__attribute__((alias("hk_version"), visibility("hidden"))) const char *hki_own_version(void);
+
+__attribute__((constructor)) static void start_early(void) {
+    if (hk_version == hki_own_version)
+        hki_start_at_load(); /* a failure shows at the first allocation, which tries again */
+}
+
 void hk_set_error_handler(hk_error_handler handler, void *user_data) {
     hki_report_set_handler(handler, user_data);
 }
@@ -51,20 +60,30 @@ void *hk_aligned_alloc(size_t alignment, size_t size) {
     return hki_process_alloc(size, alignment, false);
 }
 
+static HKI_MISS void free_slow(void *pointer) {
+    hki_process_free(hki_target_of("hk_free", pointer));
+}
+
 void hk_free(void *pointer) {
     if (!hki_process_push(pointer))
-        hki_process_free(hki_target_of("hk_free", pointer));
+        free_slow(pointer);
+}
+
+static HKI_MISS void free_sized_slow(void *pointer, size_t size) {
+    hki_process_free(hki_target_sized("hk_free_sized", pointer, size));
 }
 
 void hk_free_sized(void *pointer, size_t size) {
     if (!hki_process_push_sized(hki_class_table_16, pointer, size))
-        hki_process_free(hki_target_sized("hk_free_sized", pointer, size));
+        free_sized_slow(pointer, size);
+}
+
+static HKI_MISS void *realloc_slow(void *pointer, size_t size) {
+    return hki_process_realloc(hki_target_of("hk_realloc", pointer), size);
 }
 
 void *hk_realloc(void *pointer, size_t size) {
-    if (hki_process_keeps(hki_class_table_16, pointer, size))
-        return pointer;
-    return hki_process_realloc(hki_target_of("hk_realloc", pointer), size);
+    return hki_process_keeps(hki_class_table_16, pointer, size) ? pointer : realloc_slow(pointer, size);
 }
 
 size_t hk_usable_size(const void *pointer) {

@@ -5,6 +5,7 @@
 #include "block.h"
 #include "hardened.h"
 #include "lock.h"
+#include "options.h"
 #include "os.h"
 #include "rewind.h"
 
@@ -14,6 +15,7 @@ enum {
     GENERATIONS = HKI_SLOT_SIZE / HKI_GRANULE_SIZE,
     HEADER_MAX = 4096,
     KEPT_UNITS = 16, /* of each heap of an arena that is reset: 1 MiB */
+    COLD_AGAIN = 16, /* times hki_purge_delay_ms until cold heaps are looked at again */
     WARM_SLOTS = 64, /* ended arenas whose slots keep their first page; those of others have no memory */
 };
 
@@ -135,6 +137,7 @@ static void set_up(hki_arena *arena, const hk_arena_config *config) {
     arena->large.owner = (uintptr_t)arena | HKI_OWNER_IS_ARENA;
     arena->heaps = NULL;
     arena->idle = NULL;
+    atomic_store_explicit(&arena->idle_trim_due, 0, memory_order_relaxed);
     arena->retired_blocks = 0;
     memset(arena->name, 0, sizeof arena->name);
     memcpy(arena->name, name, strlen(name));
@@ -346,14 +349,47 @@ hki_heap *hki_arena_take_heap(hki_arena *arena) {
     return heap;
 }
 
+/* A heap that is idle from now on will be cold after the delay, but another one may be before it. */
+static void set_trim_due(hki_arena *arena, uint64_t now) {
+    unsigned delay = atomic_load_explicit(&hki_purge_delay_ms, memory_order_relaxed);
+    uint64_t due = atomic_load_explicit(&arena->idle_trim_due, memory_order_relaxed);
+    if (due == 0 || due > now + delay)
+        atomic_store_explicit(&arena->idle_trim_due, hki_max(now + delay, 1), memory_order_relaxed);
+}
+
+/* Idle heaps are taken over newest first, so the cold ones stay behind. One that has been trimmed has freed_bytes of 0;
+ * it is trimmed again when other threads have freed blocks of it. */
+void hki_arena_trim_cold(hki_arena *arena) {
+    uint64_t now = hki_os_milliseconds();
+    unsigned delay = atomic_load_explicit(&hki_purge_delay_ms, memory_order_relaxed);
+    if (now < atomic_load_explicit(&arena->idle_trim_due, memory_order_relaxed))
+        return;
+    hki_lock_acquire(&hki_arenas_lock);
+    uint64_t due = now + COLD_AGAIN * (uint64_t)hki_max(delay, 1);
+    for (hki_heap *heap = arena->idle; heap != NULL; heap = heap->next_idle) {
+        if (heap->freed_bytes == 0 && atomic_load_explicit(&heap->pending, memory_order_relaxed) == 0)
+            continue;
+        if (now - heap->last_look >= delay)
+            hki_heap_trim(heap);
+        else
+            due = hki_min(due, heap->last_look + delay);
+    }
+    atomic_store_explicit(&arena->idle_trim_due, due, memory_order_relaxed);
+    hki_lock_release(&hki_arenas_lock);
+}
+
 void hki_arena_give_heap(hki_heap *heap, bool reclaim) {
     hki_lock_acquire(&hki_arenas_lock);
     hki_arena *arena = atomic_load_explicit(&heap->arena, memory_order_relaxed);
     if (arena == NULL) {
         give_heap_slot(heap);
     } else {
-        if (reclaim)
+        if (reclaim) {
             hki_heap_reclaim(heap);
+            heap->freed_bytes = SIZE_MAX / 2; /* enough for a look, as nobody knows how many */
+            heap->last_look = hki_os_milliseconds();
+            set_trim_due(arena, heap->last_look);
+        }
         heap->idle = true;
         heap->next_idle = arena->idle;
         arena->idle = heap;

@@ -27,6 +27,7 @@ typedef struct hki_arena {
     hki_large_list large;
     _Atomic(hki_heap *) heaps; /* new ones come in front, so it can be read without the lock while the arena lives */
     hki_heap *idle;
+    _Atomic uint64_t idle_trim_due; /* hki_os_milliseconds; 0: there was no idle heap yet */
     size_t retired_blocks;
     char name[HK_ARENA_NAME_MAX + 1];
 } hki_arena;
@@ -104,7 +105,13 @@ void hki_arenas_purge(void);
 hki_heap *hki_arena_take_heap(hki_arena *arena);
 /* Gives it back: it becomes idle, or unused if its arena is gone. If `reclaim`, free memory goes back first. */
 void hki_arena_give_heap(hki_heap *heap, bool reclaim);
-/* Gives back all that the idle heaps do not need. */
+/* Gives back all that the idle heaps do not need; pages wait for their time. */
 void hki_arena_drain_idle(hki_arena *arena);
+HKI_MISS void hki_arena_trim_cold(hki_arena *arena);
+/* Pages of heaps that have been idle for hki_purge_delay_ms go back. All slow ways ask. */
+HKI_INLINE void hki_arena_trim_cold_if_any(hki_arena *arena) {
+    if (HKI_UNLIKELY(atomic_load_explicit(&arena->idle_trim_due, memory_order_relaxed) != 0))
+        hki_arena_trim_cold(arena);
+}
 
 #endif

@@ -45,7 +45,7 @@ typedef struct hki_heap {
     uint32_t room, full;              /* lists of units */
     uint32_t spare;                   /* one unit without runs that is kept; 0: none */
     size_t freed_bytes;               /* since the last look for pages that may go back; */
-    uint64_t last_look;               /* when that was */
+    uint64_t last_look;               /* when that was, or, of an idle heap, when it became idle */
     uintptr_t *storage_begin;         /* room for stacks; */
     uintptr_t *storage, *storage_end; /* what is left of it */
     uintptr_t *storage_used;          /* how far it was ever used since hki_heap_init or the last purge */
@@ -53,6 +53,7 @@ typedef struct hki_heap {
     uint64_t classes_used[2];         /* a bit for each class that has a stack, or ring and urn */
     uint8_t borrowed[HKI_CLASSES];    /* how many requests of a class other classes have served */
     _Atomic bool trim_wanted;         /* by another thread: the owner trims at its next refill */
+    bool little_idle;                 /* few pages were without a live block at the last look */
     hki_class_books books[HKI_CLASSES + 1];
     struct hki_delay *delays; /* of a hardened heap, for each class: see hardened.h. NULL in an ordinary one */
     uint64_t random;          /* the state of its drawing */

@@ -8,6 +8,10 @@
  * average has come free before the next one. */
 enum { FREED_PER_UNIT = 4096 };
 
+/* Of pages that are in use all the time some are idle at any moment. As long as that is one in so many, the next look has
+ * time until so many times hki_purge_delay_ms are over: most of them will be in use again by then. */
+enum { LITTLE_IS_ONE_IN = 8, PATIENCE = 8 };
+
 static unsigned lines_per_page(void) {
     return (unsigned)hki_max(hki_os_page_size() >> HKI_LINE_SHIFT, 1);
 }
@@ -57,8 +61,8 @@ static void purge_lines(uint32_t number, uint64_t lines) {
     }
 }
 
-/* Returns whether there are pages that may go at the next look. */
-static bool look_at_unit(uint32_t number, bool all) {
+/* Returns how many lines there are on pages without a live block, whether they go now or may go at the next look. */
+static unsigned look_at_unit(uint32_t number, bool all) {
     hki_unit *unit = hki_unit_at(number);
     uint64_t idle = whole_pages(idle_lines(number));
     uint64_t dirty = idle & ~whole_pages(unit->clean_lines);
@@ -66,16 +70,18 @@ static bool look_at_unit(uint32_t number, bool all) {
     if (now != 0)
         purge_lines(number, now);
     unit->stale_pages = page_bits(dirty & ~now);
-    return unit->stale_pages != 0;
+    return hki_count_bits(dirty);
 }
 
+/* Returns whether there was anything to see. */
 static bool look(hki_heap *heap, bool all) {
-    bool more = false;
+    size_t lines = 0, units = atomic_load_explicit(&heap->units, memory_order_relaxed);
     for (uint32_t number = heap->room; number != 0; number = hki_unit_at(number)->next)
-        more |= look_at_unit(number, all);
+        lines += look_at_unit(number, all);
     for (uint32_t number = heap->full; number != 0; number = hki_unit_at(number)->next)
-        more |= look_at_unit(number, all);
-    return more;
+        lines += look_at_unit(number, all);
+    heap->little_idle = lines <= units * HKI_LINES_PER_UNIT / LITTLE_IS_ONE_IN;
+    return lines != 0;
 }
 
 void hki_heap_pages_freed(hki_heap *heap, size_t bytes) {
@@ -85,7 +91,7 @@ void hki_heap_pages_freed(hki_heap *heap, size_t bytes) {
         return;
     unsigned delay = atomic_load_explicit(&hki_purge_delay_ms, memory_order_relaxed);
     uint64_t now = hki_os_milliseconds();
-    if (now - heap->last_look < delay)
+    if (now - heap->last_look < (uint64_t)delay * (heap->little_idle ? PATIENCE : 1))
         return;
     heap->last_look = now;
     heap->freed_bytes = look(heap, delay == 0) ? enough : 0;

@@ -10,7 +10,6 @@ enum {
     /* A block of so many lines that has grown gets segments of its own, where it can go on to grow without copying;
      * private pools have no segments to spare for that. */
     OWN_SEGMENT_LINES = 512,
-    SEGMENTS_LATER = 8, /* 32 MiB */
 };
 
 static size_t units_of(size_t lines) {
@@ -77,11 +76,24 @@ static void list_remove(hki_large_list *list, hki_unit *unit) {
     uncount(list, unit);
 }
 
+/* The pages behind the last line: a block keeps no memory that it does not hold, whether it has shrunk or
+ * begun with segments that have pages. */
+static void purge_tail(uint32_t segment, size_t lines, size_t old_lines) {
+    uintptr_t start = hki_registry.base + ((uintptr_t)segment << HKI_SEGMENT_SHIFT);
+    size_t end = segments_of(lines) << HKI_SEGMENT_SHIFT;
+    uintptr_t from = hki_align_up(start + (lines << HKI_LINE_SHIFT), hki_os_page_size());
+    size_t old_end = hki_min(end, old_lines << HKI_LINE_SHIFT);
+    if (start + old_end > from)
+        hki_os_purge((void *)from, hki_align_up(start + old_end - from, hki_os_page_size()));
+}
+
 static uint32_t take_huge(const hki_large_list *list, size_t lines, size_t alignment, bool *clean) {
     size_t align_segments = hki_max(alignment >> HKI_SEGMENT_SHIFT, 1);
     uint32_t segment = hki_pool_take_segments(list->pool, segments_of(lines), align_segments, clean);
     if (segment == 0)
         return 0;
+    if (!*clean && !list->pool->is_private)
+        purge_tail(segment, lines, segments_of(lines) * LINES_PER_SEGMENT);
     uint32_t number = segment * HKI_UNITS_PER_SEGMENT;
     hki_unit *unit = &hki_registry.units[number];
     unit->moved = false;
@@ -136,9 +148,8 @@ void hki_large_unclaim(uintptr_t granule) {
     atomic_fetch_and_explicit(hki_remote_word(granule), ~hki_granule_mask(granule), memory_order_relaxed);
 }
 
-/* Frees a block. If `later`, the segments of one that is not very large wait in the pool until it is purged: unmapping
- * them takes longer than all else. */
-static size_t give(hki_large_list *list, uintptr_t granule, bool later) {
+/* The mappings of a block that was moved do not merge with others, so they go back. */
+static size_t give(hki_large_list *list, uintptr_t granule) {
     hki_unit *unit = hki_granule_unit(granule);
     uint32_t number = hki_unit_number(unit);
     size_t lines = length_of(unit);
@@ -149,10 +160,7 @@ static size_t give(hki_large_list *list, uintptr_t granule, bool later) {
     if (is_huge(unit)) {
         atomic_store_explicit(&unit->owner, 0, memory_order_relaxed);
         atomic_store_explicit(&unit->kind, HKI_UNIT_FREE, memory_order_relaxed);
-        if (later && segments_of(lines) <= SEGMENTS_LATER)
-            hki_units_adopt(list->pool, number / HKI_UNITS_PER_SEGMENT, segments_of(lines));
-        else
-            hki_pool_give_segments(list->pool, number / HKI_UNITS_PER_SEGMENT, segments_of(lines));
+        hki_pool_give_segments(list->pool, number / HKI_UNITS_PER_SEGMENT, segments_of(lines), !unit->moved);
     } else {
         hki_units_give(list->pool, number, units_of(lines));
     }
@@ -161,7 +169,7 @@ static size_t give(hki_large_list *list, uintptr_t granule, bool later) {
 
 size_t hki_large_give(hki_large_list *list, uintptr_t granule) {
     hki_lock_acquire(&hki_pool_lock);
-    size_t lines = is_live(list, granule) ? give(list, granule, false) : 0;
+    size_t lines = is_live(list, granule) ? give(list, granule) : 0;
     hki_units_purge_if_due(list->pool);
     hki_lock_release(&hki_pool_lock);
     return lines;
@@ -171,7 +179,7 @@ size_t hki_large_give_all(hki_large_list *list) {
     size_t lines = 0;
     hki_lock_acquire(&hki_pool_lock);
     while (list->first != 0)
-        lines += give(list, hki_unit_granule(list->first), true);
+        lines += give(list, hki_unit_granule(list->first));
     hki_lock_release(&hki_pool_lock);
     return lines;
 }
@@ -186,17 +194,6 @@ static bool resize_units(hki_large_list *list, hki_unit *unit, size_t lines) {
     if (wanted < now)
         hki_units_give(list->pool, number + (uint32_t)wanted, now - wanted);
     return true;
-}
-
-/* The pages behind the last line: a block that shrinks within its last segment keeps no memory that it does not
- * hold. */
-static void purge_tail(uint32_t segment, size_t lines, size_t old_lines) {
-    uintptr_t start = hki_registry.base + ((uintptr_t)segment << HKI_SEGMENT_SHIFT);
-    size_t end = segments_of(lines) << HKI_SEGMENT_SHIFT;
-    uintptr_t from = hki_align_up(start + (lines << HKI_LINE_SHIFT), hki_os_page_size());
-    size_t old_end = hki_min(end, old_lines << HKI_LINE_SHIFT);
-    if (start + old_end > from)
-        hki_os_purge((void *)from, hki_align_up(start + old_end - from, hki_os_page_size()));
 }
 
 /* Moves the block's pages, and what is known of it, to another place. */
@@ -230,7 +227,7 @@ static hki_unit *resize_huge(hki_large_list *list, hki_unit *unit, size_t lines)
         return list->pool->is_private ? NULL : move_huge(list, unit, now, wanted);
     }
     if (wanted < now)
-        hki_pool_give_segments(list->pool, segment + (uint32_t)wanted, now - wanted);
+        hki_pool_give_segments(list->pool, segment + (uint32_t)wanted, now - wanted, !unit->moved);
     if (lines < length_of(unit) && !list->pool->is_private)
         purge_tail(segment, lines, length_of(unit));
     return unit;

@@ -75,10 +75,11 @@ typedef struct hki_segment {
     uint64_t free_units;     /* UNITS */
     uint64_t clean_units;    /* UNITS: those of the free ones that read as zeros */
     uint64_t stale_units;    /* UNITS: those of the free, dirty ones that were so at the last purge */
-    uint32_t next, previous; /* UNITS: among the segments with free units; 0 ends the list */
+    uint32_t next, previous; /* UNITS: among the segments of its bucket; 0 ends the list */
     _Atomic uint32_t head;   /* HUGE_TAIL: the segment where the block starts */
     _Atomic uint8_t state;   /* hki_segment_state */
     bool is_private;         /* of a private pool, whatever its state */
+    uint8_t bucket;          /* UNITS, with free units: see hki_pool */
 } hki_segment;
 _Static_assert(sizeof(hki_segment) == 40, "a segment's record has no holes to speak of");
 

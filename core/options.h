@@ -4,7 +4,8 @@
 
 #include "base.h"
 
-/* How many milliseconds memory that is free keeps its pages: from one to two times this. 0: they go at once. */
+/* How many milliseconds memory that is free keeps its pages: from one to two times this, or
+ * from 8 to 16 times as long as little is free. 0: they go at once. */
 extern _Atomic unsigned hki_purge_delay_ms;
 
 /* The limit of the process heap; 0: none. */

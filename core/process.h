@@ -12,7 +12,12 @@ HKI_INLINE void *hki_process_pop(const uint8_t *class_table, size_t size) {
     if (HKI_UNLIKELY(size > HKI_SMALL_MAX))
         return NULL;
     uintptr_t granule = hki_heap_pop(hki_self.heap, hki_class_of(class_table, size));
-    return HKI_LIKELY(granule != 0) ? hki_granule_address(granule) : NULL;
+    if (HKI_UNLIKELY(granule == 0))
+        return NULL;
+    void *block = hki_granule_address(granule);
+    if (block == NULL)
+        __builtin_unreachable(); /* so that the caller's look at the result is none */
+    return block;
 }
 
 /* Whether the block has been freed; if not, nothing has changed. */
@@ -42,6 +47,8 @@ HKI_INLINE bool hki_process_keeps(const uint8_t *class_table, const void *pointe
 
 /* The process heap's arena; NULL, and the status is set, if hakmem cannot start. */
 hki_arena *hki_process_arena(void);
+/* Fast paths call the last two by way of functions that take only words: a target is handed over in memory, for which
+ * they would make room even where they do not miss. */
 HKI_MISS void *hki_process_alloc(size_t size, size_t alignment, bool zero);
 HKI_MISS hk_status hki_process_free(hki_target target);
 HKI_MISS void *hki_process_realloc(hki_target target, size_t size);

@@ -12,7 +12,8 @@ hki_slots hki_heap_slots;
 enum {
     LARGEST_WINDOW_SHIFT = 40,
     SMALLEST_WINDOW_SHIFT = 27,
-    GUARD_SIZE = 1 << 20,     /* around each table: no overrun of a table is silent */
+    GUARD_SIZE = 1 << 20,     /* around each table: no write beyond a table is silent; */
+    GUARD_SIZE_MIN = 1 << 16, /* where address space is short */
     SEGMENTS_PER_COMMIT = 16, /* tables are made writable for so many segments at a time */
 };
 
@@ -48,40 +49,33 @@ static size_t round_to_page(size_t size) {
 /* ---- start ---- */
 
 /* Lays all tables and slots out from address `start`. Returns the bytes needed, which do not depend on it. */
-static size_t lay_out(uintptr_t start, size_t segments) {
-    size_t at = GUARD_SIZE;
+static size_t lay_out(uintptr_t start, size_t segments, size_t guard) {
+    size_t at = guard;
     size_t slots = hki_min(segments, HKI_SLOTS_MAX);
     for (int i = 0; i < TABLES; i++) {
         tables[i].start = (char *)(start + at);
-        at += round_to_page(tables[i].bytes_per_segment * segments) + GUARD_SIZE;
+        at += round_to_page(tables[i].bytes_per_segment * segments) + guard;
     }
     at = hki_align_up(at, HKI_SLOT_SIZE);
     hki_arena_slots.base = (char *)(start + at);
-    at += slots * HKI_SLOT_SIZE + GUARD_SIZE;
+    at += slots * HKI_SLOT_SIZE + guard;
     hki_heap_slots.base = (char *)(start + at);
     hki_arena_slots.count = hki_heap_slots.count = slots;
-    return at + slots * HKI_SLOT_SIZE + GUARD_SIZE;
-}
-
-static bool make_tables_readable(size_t segments) {
-    for (int i = 0; i < TABLES; i++)
-        if (!hki_os_make_readable(tables[i].start, round_to_page(tables[i].bytes_per_segment * segments)))
-            return false;
-    return hki_os_make_readable(hki_arena_slots.base, hki_arena_slots.count * HKI_SLOT_SIZE) &&
-           hki_os_make_readable(hki_heap_slots.base, hki_heap_slots.count * HKI_SLOT_SIZE);
+    return at + slots * HKI_SLOT_SIZE + guard;
 }
 
 /* With a limit on address space a window that is only reserved would use it up. So its place is only chosen: below the
  * tables, where the system puts its next mappings too, but twice as large as the limit and filled from the far end. */
 static bool reserve(size_t window, bool reserved) {
     size_t segments = window >> HKI_SEGMENT_SHIFT;
-    size_t bytes = round_to_page(lay_out(0, segments));
+    size_t guard = reserved ? GUARD_SIZE : GUARD_SIZE_MIN;
+    size_t bytes = round_to_page(lay_out(0, segments, guard));
     char *start = hki_os_reserve(bytes, HKI_SEGMENT_SIZE);
     if (start == NULL)
         return false;
-    lay_out((uintptr_t)start, segments);
+    lay_out((uintptr_t)start, segments, guard);
     char *base = NULL;
-    if (make_tables_readable(segments)) {
+    if (hki_os_make_readable(start, bytes)) { /* guards as well, which so are no mappings of their own */
         if (reserved)
             base = hki_os_reserve(window, HKI_SEGMENT_SIZE);
         else if ((uintptr_t)start > window * 2)
@@ -313,6 +307,10 @@ uint32_t hki_segments_move(uint32_t first, size_t count, size_t new_count) {
     for (size_t i = 0; i < count; i++)
         hki_segments_set_state(first + (uint32_t)i, 0, 1, still_ours ? HKI_SEGMENT_UNUSED : HKI_SEGMENT_LOST);
     return to;
+}
+
+bool hki_segments_are_scarce(void) {
+    return !window_is_reserved;
 }
 
 uint32_t hki_segments_end(void) {

@@ -85,6 +85,8 @@ typedef struct hki_table_part {
 void hki_tables_find(uint32_t first, hki_table_part parts[HKI_SEGMENT_TABLES]);
 /* Gives back the pages of the tables that only the free units in `free_units` of a segment use; they read as zeros. */
 void hki_tables_purge(uint32_t segment, uint64_t free_units);
+/* Whether there is a limit on address space. */
+bool hki_segments_are_scarce(void);
 /* One more than the highest segment ever taken. Any thread. */
 uint32_t hki_segments_end(void);
 

@@ -175,6 +175,7 @@ bool hki_rewind_end(hki_arena *arena) {
 
 /* Any thread may ask for the head and the state of a segment. */
 static void copy_segment(hki_segment *to, const hki_segment *from) {
+    to->bucket = from->bucket;
     to->free_units = from->free_units;
     to->clean_units = from->clean_units;
     to->stale_units = from->stale_units;

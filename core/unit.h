@@ -4,7 +4,7 @@
  * pages go back to the OS, also those of the tables that only free units used. There is no thread for this: calls that
  * take and give look at the clock. Guarded by hki_pool_lock.
  *
- * Invariants: a segment of state UNITS is on its pool's list exactly if it has a free unit; dirty_units is the number
+ * Invariants: a segment of state UNITS is in a bucket of its pool, the right one, exactly if it has a free unit; dirty_units is the number
  * of free units that are not clean, over all segments of the pool; used_units that of units that are not free; stale
  * units are free, not clean, and have been so since the last purge. */
 #ifndef HKI_UNIT_H
@@ -13,11 +13,15 @@
 #include "hakmem.h"
 #include "registry.h"
 
+/* Bucket b lists the segments whose longest row of free units has from 2^b to 2^(b+1) - 1 of them: a request goes to
+ * the lowest bucket that has a row for it, so that long rows stay whole. */
+enum { HKI_POOL_BUCKETS = 7, HKI_BUCKET_FREE = HKI_POOL_BUCKETS - 1 };
+
 typedef struct hki_pool {
-    uint32_t first_segment; /* of the list of segments with free units */
-    bool is_private;        /* one arena's: takes and gives no segment, and purges nothing */
-    uint32_t start, count;  /* private: its segments */
-    uint32_t reached;       /* private: how many of them, from the start, may have been used so far */
+    uint32_t first_segments[HKI_POOL_BUCKETS];
+    bool is_private;       /* one arena's: takes and gives no segment, and purges nothing */
+    uint32_t start, count; /* private: its segments */
+    uint32_t reached;      /* private: how many of them, from the start, may have been used so far */
     size_t dirty_units;
     size_t used_units;
     uint64_t last_purge; /* hki_os_milliseconds */
@@ -46,11 +50,12 @@ bool hki_units_extend(hki_pool *pool, uint32_t first, size_t count, size_t more)
 void hki_units_give(hki_pool *pool, uint32_t first, size_t count);
 /* Makes units of mapped segments that served another purpose; their bits are all clear. */
 void hki_units_adopt(hki_pool *pool, uint32_t first_segment, size_t count);
-/* Segments in a row, for huge blocks: as hki_segments_take, _extend and _give, but that segments which cannot be given
- * back, and all of a private pool's, become units. Units that hold such a block's metadata have no bits set. */
+/* Segments in a row, for huge blocks: as hki_segments_take, _extend and _give, but that free segments are taken first,
+ * and that segments which are given become units if they cannot go back to the OS, or if they are to be kept and
+ * not much is free: these may be wanted again soon. All of a private pool's do. Units that hold such a block's metadata have no bits set. */
 uint32_t hki_pool_take_segments(hki_pool *pool, size_t count, size_t alignment, bool *clean);
 bool hki_pool_extend_segments(hki_pool *pool, uint32_t first, size_t count, size_t more);
-void hki_pool_give_segments(hki_pool *pool, uint32_t first, size_t count);
+void hki_pool_give_segments(hki_pool *pool, uint32_t first, size_t count, bool keep);
 /* Makes a private pool of `count` segments. False if the OS refuses or there is no row of so many. */
 bool hki_pool_create(hki_pool *pool, size_t count);
 /* Gives its segments back, in which nothing is in use. If their tables are not `usable` any more, nor are they. */

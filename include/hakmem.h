@@ -119,6 +119,8 @@ HK_API size_t hk_good_size(size_t size);
 
 /* ---- 4. Process heap: the arena hk_arena_default(), by any thread -------------------------------------------- */
 
+/* HAKMEM_LIMIT=SIZE in the environment, from 1K to 1T, is its first limit. */
+
 /* A size of 0 gives a block of its own that may be freed like any other. */
 HK_API HK_ALLOCATES void *hk_malloc(size_t size);
 /* Zeroed. A product that overflows fails with HK_ERR_INVALID_ARGUMENT. */
@@ -208,9 +210,9 @@ HK_API hk_status hk_arena_reset(hk_arena *arena);
  * do. HK_ERR_INVALID_ARGUMENT for the default arena. */
 HK_API hk_status hk_arena_retire(hk_arena *arena);
 /* Gives back to the operating system, now, all pages on which no live block lies, also inside runs that are partly in
- * use. Without it they go back by themselves, HAKMEM_PURGE_DELAY_MS (10) to twice that after they came free, as far as
- * calls that allocate and free go on. In a thread-safe arena, heaps of other threads follow when these next need fresh
- * blocks. */
+ * use. Without it they go back by themselves, HAKMEM_PURGE_DELAY_MS (10) to twice that after they came free, or up to
+ * 16 times that as long as little is free, as far as calls that allocate and free go on. In a thread-safe arena, heaps
+ * of other threads follow when these next need fresh blocks. */
 HK_API hk_status hk_arena_trim(hk_arena *arena);
 /* The same for the whole process: the calling thread's heaps and those that no thread owns at once; other threads'
  * heaps and arenas of one thread at a time when they next need fresh blocks. */

@@ -11,7 +11,7 @@
 #define OPERATOR(symbol, function) __asm__(symbol) __attribute__((weak, alias(#function), visibility("default"), used))
 
 static void delete_one(void *pointer) {
-    hkm_free_unsized(NAME, pointer);
+    hkm_push(NAME, pointer);
 }
 void plain(void *pointer) OPERATOR("_ZdlPv", delete_one);
 
@@ -19,7 +19,7 @@ static void delete_array(void *pointer) {
     if (HKI_UNLIKELY(plain != delete_one))
         plain(pointer);
     else
-        hkm_free_unsized(NAME, pointer);
+        hkm_push(NAME, pointer);
 }
 void plain_array(void *pointer) OPERATOR("_ZdaPv", delete_array);
 
@@ -27,7 +27,7 @@ static void delete_one_sized(void *pointer, size_t size) {
     if (HKI_UNLIKELY(plain != delete_one))
         plain(pointer);
     else
-        hkm_free_sized(NAME, pointer, size);
+        hkm_push_sized(NAME, pointer, size);
 }
 void sized(void *pointer, size_t size) OPERATOR("_ZdlPvm", delete_one_sized);
 
@@ -35,7 +35,7 @@ static void delete_array_sized(void *pointer, size_t size) {
     if (HKI_UNLIKELY(plain_array != delete_array || plain != delete_one))
         plain_array(pointer);
     else
-        hkm_free_sized(NAME, pointer, size);
+        hkm_push_sized(NAME, pointer, size);
 }
 void sized_array(void *pointer, size_t size) OPERATOR("_ZdaPvm", delete_array_sized);
 
@@ -55,7 +55,7 @@ void nothrow_array(void *pointer, const void *nothrow) OPERATOR("_ZdaPvRKSt9noth
 
 static void delete_one_aligned(void *pointer, size_t alignment) {
     (void)alignment;
-    hkm_free_unsized(NAME, pointer);
+    hkm_push(NAME, pointer);
 }
 void aligned(void *pointer, size_t alignment) OPERATOR("_ZdlPvSt11align_val_t", delete_one_aligned);
 
@@ -68,7 +68,7 @@ static void delete_one_sized_aligned(void *pointer, size_t size, size_t alignmen
     if (HKI_UNLIKELY(aligned != delete_one_aligned))
         aligned(pointer, alignment);
     else
-        hkm_free_sized(NAME, pointer, size);
+        hkm_push_sized_aligned(NAME, pointer, size, alignment);
 }
 void sized_aligned(void *pointer, size_t size, size_t alignment)
     OPERATOR("_ZdlPvmSt11align_val_t", delete_one_sized_aligned);
@@ -77,7 +77,7 @@ static void delete_array_sized_aligned(void *pointer, size_t size, size_t alignm
     if (HKI_UNLIKELY(aligned_array != delete_array_aligned || aligned != delete_one_aligned))
         aligned_array(pointer, alignment);
     else
-        hkm_free_sized(NAME, pointer, size);
+        hkm_push_sized_aligned(NAME, pointer, size, alignment);
 }
 void sized_aligned_array(void *pointer, size_t size, size_t alignment)
     OPERATOR("_ZdaPvmSt11align_val_t", delete_array_sized_aligned);

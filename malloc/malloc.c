@@ -39,7 +39,7 @@ static hkm_libc_block find_foreign(void *pointer) {
     return hkm_libc_find(pointer);
 }
 
-void hkm_free(hki_target target) {
+static void free_target(hki_target target) {
     if (target.pointer == NULL)
         return;
     hkm_libc_block foreign = find_foreign(target.pointer);
@@ -47,6 +47,19 @@ void hkm_free(hki_target target) {
         hkm_libc_free(foreign);
     else
         hki_process_free(target);
+}
+
+void hkm_free(const char *function, void *pointer) {
+    free_target(hki_target_of(function, pointer));
+}
+
+void hkm_free_sized(const char *function, void *pointer, size_t size) {
+    free_target(hki_target_sized(function, pointer, hki_max(size, HKM_SMALLEST)));
+}
+
+void hkm_free_either(const char *function, void *pointer, size_t size, size_t rounded) {
+    bool is_rounded = rounded >= size && hki_block_find(pointer).size == hk_good_size(rounded);
+    hkm_free_sized(function, pointer, is_rounded ? rounded : size);
 }
 
 /* Moves a block of the C library's here. */
@@ -61,7 +74,7 @@ static void *adopt(hkm_libc_block foreign, size_t size) {
 }
 
 /* As glibc has it, a size of 0 frees. */
-static HKI_MISS void *realloc_slow(const char *function, void *pointer, size_t size) {
+static HKI_MISS void *realloc_slow(void *pointer, size_t size) {
     if (pointer == NULL)
         return malloc(size);
     hkm_libc_block foreign = find_foreign(pointer);
@@ -70,7 +83,7 @@ static HKI_MISS void *realloc_slow(const char *function, void *pointer, size_t s
     size_t wanted = size == 0 ? 0 : hki_max(size, HKM_SMALLEST);
     hk_status before = hki_last_status;
     hki_last_status = HK_OK;
-    void *block = hki_process_realloc(hki_target_of(function, pointer), wanted);
+    void *block = hki_process_realloc(hki_target_of("realloc", pointer), wanted);
     hk_status status = hki_last_status;
     hki_last_status = status == HK_OK ? before : status;
     if (block != NULL || status == HK_OK)
@@ -95,21 +108,20 @@ HKM_EXPORT void *calloc(size_t count, size_t size) {
 }
 
 HKM_EXPORT void *realloc(void *pointer, size_t size) {
-    return hki_process_keeps(hki_class_table_malloc, pointer, size) ? pointer : realloc_slow("realloc", pointer, size);
+    return hki_process_keeps(hki_class_table_malloc, pointer, size) ? pointer : realloc_slow(pointer, size);
 }
 
 HKM_EXPORT void free(void *pointer) {
-    hkm_free_unsized("free", pointer);
+    hkm_push("free", pointer);
 }
 
 /* C23, 7.24.3.4 and 7.24.3.5: the size, and the alignment, that the block was allocated with. */
 HKM_EXPORT void free_sized(void *pointer, size_t size) {
-    hkm_free_sized("free_sized", pointer, size);
+    hkm_push_sized("free_sized", pointer, size);
 }
 
 HKM_EXPORT void free_aligned_sized(void *pointer, size_t alignment, size_t size) {
-    (void)alignment;
-    hkm_free_sized("free_aligned_sized", pointer, size);
+    hkm_push_sized_aligned("free_aligned_sized", pointer, size, alignment);
 }
 
 HKM_EXPORT void *aligned_alloc(size_t alignment, size_t size) {

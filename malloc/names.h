@@ -15,16 +15,29 @@ enum { HKM_SMALLEST = 16 };
 /* A block, or NULL and ENOMEM. `alignment` is any power of two. */
 HKI_MISS void *hkm_alloc(size_t size, size_t alignment);
 
-/* What the fast paths of every free come to when they miss. A block of the C library's own malloc goes back there;
- * everything else that is no live block of hakmem's is misuse. */
-HKI_MISS void hkm_free(hki_target target);
-HKI_INLINE void hkm_free_unsized(const char *function, void *pointer) {
+/* What the fast paths of every free come to when they miss; `function` is for reports. A block of the C library's own
+ * malloc goes back there; everything else that is no live block of hakmem's is misuse. */
+HKI_MISS void hkm_free(const char *function, void *pointer);
+HKI_MISS void hkm_free_sized(const char *function, void *pointer, size_t size);
+/* The block has one of two sizes. */
+HKI_MISS void hkm_free_either(const char *function, void *pointer, size_t size, size_t rounded);
+
+HKI_INLINE void hkm_push(const char *function, void *pointer) {
     if (!hki_process_push(pointer))
-        hkm_free(hki_target_of(function, pointer));
+        hkm_free(function, pointer);
 }
-HKI_INLINE void hkm_free_sized(const char *function, void *pointer, size_t size) {
+
+HKI_INLINE void hkm_push_sized(const char *function, void *pointer, size_t size) {
     if (!hki_process_push_sized(hki_class_table_malloc, pointer, size))
-        hkm_free(hki_target_sized(function, pointer, hki_max(size, HKM_SMALLEST)));
+        hkm_free_sized(function, pointer, size);
+}
+
+/* What was allocated with an alignment may have got a multiple of it, as C++'s libraries and many callers round sizes
+ * up: both sizes are right. */
+HKI_INLINE void hkm_push_sized_aligned(const char *function, void *pointer, size_t size, size_t alignment) {
+    size_t rounded = hki_align_up(hki_max(size, 1), alignment);
+    if (!hki_process_push_sized(hki_class_table_malloc, pointer, rounded))
+        hkm_free_either(function, pointer, size, rounded);
 }
 
 /* ---- the C library's own malloc ---- */

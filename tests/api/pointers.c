@@ -119,8 +119,10 @@ Test(blocks, freed, .init = set_up) {
             cr_assert_neq(info.state, HK_BLOCK_LIVE);
             if (blocks[k].kind == HK_POINTER_SMALL)
                 assert_block(&in, block, HK_POINTER_SMALL, HK_BLOCK_FREE, usable / 2);
-            if (blocks[k].kind == HK_POINTER_HUGE && !in.rewindable) /* which keeps its segments */
+            if (blocks[k].kind == HK_POINTER_HUGE && !in.rewindable) { /* which keeps its segments */
+                hk_purge();
                 assert_foreign(block);
+            }
             for (size_t at = 0; at < usable; at += usable / 50 + 1)
                 cr_assert(agrees(block + at) && hk_arena_of(block + at) == NULL);
             assert_block(&in, other, blocks[k].kind, HK_BLOCK_LIVE, usable / 2);

@@ -205,4 +205,49 @@ function rules.exports(root, library, header, prefix)
     return violations
 end
 
+-- What has to be there besides hk_* when hakmem is the malloc of a process: C23, POSIX, glibc, and glibc's inner names.
+local MALLOC_NAMES = {}
+for name in ([[
+    malloc calloc realloc reallocarray free free_sized free_aligned_sized aligned_alloc memalign posix_memalign valloc
+    pvalloc malloc_usable_size malloc_trim mallinfo mallinfo2 malloc_stats mallopt
+    __libc_malloc __libc_calloc __libc_realloc __libc_free __libc_memalign __libc_valloc __libc_pvalloc
+    __posix_memalign
+]]):gmatch("%S+") do
+    MALLOC_NAMES[name] = true
+end
+
+-- And every operator new and delete: plain and array, with and without alignment, nothrow; deletes sized as well.
+for _, kind in ipairs({"nw", "na"}) do
+    for _, rest in ipairs({"", "St11align_val_t"}) do
+        MALLOC_NAMES["_Z" .. kind .. "m" .. rest] = true
+        MALLOC_NAMES["_Z" .. kind .. "m" .. rest .. "RKSt9nothrow_t"] = true
+    end
+end
+for _, kind in ipairs({"dl", "da"}) do
+    for _, rest in ipairs({"", "m", "St11align_val_t", "mSt11align_val_t", "RKSt9nothrow_t",
+        "St11align_val_tRKSt9nothrow_t"}) do
+        MALLOC_NAMES["_Z" .. kind .. "Pv" .. rest] = true
+    end
+end
+
+function rules.exports_malloc(root, library, header)
+    local violations, violation = collector()
+    local exported, wanted = exported_names(library), declared_names(root, header)
+    for name in pairs(MALLOC_NAMES) do
+        wanted[name] = true
+    end
+    for name in pairs(exported) do
+        if not wanted[name] then
+            violation("%s is exported and is none of malloc's names", name)
+        end
+    end
+    for name in pairs(wanted) do
+        if not exported[name] then
+            violation("%s is not exported", name)
+        end
+    end
+    table.sort(violations)
+    return violations
+end
+
 return rules

@@ -10,6 +10,7 @@ static hk_arena *handle;
 
 static void start_arena(void) {
     let_start();
+    hki_purge_delay_ms = 0; /* what is freed goes back at once */
     handle = make_arena(HK_ARENA_ONE_THREAD_AT_A_TIME, 8, 0);
     arena = hki_arena_find(handle);
     cr_assert_not_null(

@@ -256,14 +256,7 @@ static void used_unit_is_free(void) {
     SET(segment->clean_units, segment->clean_units | used);
 }
 
-/* Both segments have free units, so one of them is before the other one on the list. */
-static void list_of_segments_ends_early(void) {
-    hki_segment *first = segment_of(larger);
-    cr_assert_neq(first->next, 0);
-    SET(first->next, 0);
-}
-
-static void list_of_segments_is_a_ring(void) {
+static void bucket_is_a_ring(void) {
     hki_segment *first = segment_of(larger);
     SET(first->next, hki_unit_number(hki_granule_unit(larger)) / HKI_UNITS_PER_SEGMENT);
 }
@@ -287,8 +280,18 @@ static void pool_has_fewer_used_units(void) {
     ADD(hki_shared_pool.used_units, -1);
 }
 
-static void list_of_segments_is_lost(void) {
-    SET(hki_shared_pool.first_segment, 0);
+static void bucket_is_lost(void) {
+    unsigned bucket = 0;
+    while (hki_shared_pool.first_segments[bucket] == 0)
+        bucket++;
+    SET(hki_shared_pool.first_segments[bucket], 0);
+}
+
+static void segment_is_in_another_bucket(void) {
+    unsigned bucket = 0;
+    while (hki_shared_pool.first_segments[bucket] == 0)
+        bucket++;
+    ADD(hki_registry.segments[hki_shared_pool.first_segments[bucket]].bucket, 1);
 }
 
 Test(check_books, pool) {
@@ -301,9 +304,9 @@ Test(check_books, pool) {
         {"the number of used units is wrong", pool_has_fewer_used_units},
         {"the number of used units is wrong", free_unit_is_used},
         {"the number of used units is wrong", used_unit_is_free},
-        {"the list of segments with free units is wrong", list_of_segments_is_lost},
-        {"the list of segments with free units is wrong", list_of_segments_ends_early},
-        {"the list of segments with free units is wrong", list_of_segments_is_a_ring},
+        {"the buckets of segments with free units are wrong", bucket_is_lost},
+        {"the buckets of segments with free units are wrong", bucket_is_a_ring},
+        {"a segment is in the wrong bucket", segment_is_in_another_bucket},
     };
     ASSERT_COMPLAINTS(cases);
 }

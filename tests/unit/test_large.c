@@ -5,7 +5,9 @@ enum { OWNER = 0x7001, SEGMENT_LINES = HKI_SEGMENT_SIZE / HKI_LINE_SIZE };
 
 static hki_large_list list = {.owner = OWNER, .pool = &hki_shared_pool};
 
+/* What is freed goes back at once, unless a test has it otherwise. */
 static void start(void) {
+    hki_purge_delay_ms = 0;
     cr_assert(hki_registry_start());
 }
 
@@ -168,6 +170,7 @@ Test(large, block_is_claimed_once, .init = start) {
 Test(large, used_units_are_not_clean, .init = start) {
     const hki_large_wanted wanted = {.lines = 65, .alignment = 1};
     bool clean = false;
+    hki_purge_delay_ms = 10;
     uintptr_t granule = hki_large_take(&list, &wanted, &clean);
     cr_assert(clean);
     give(granule);
@@ -335,6 +338,53 @@ Test(large, huge_block_shrinks_in_place, .init = start) {
     cr_assert_eq(resize(granule, SEGMENT_LINES), granule);
     cr_assert(block_is_filled(granule, 1, 1));
     cr_assert_eq(give(granule), SEGMENT_LINES);
+    assert_counts(0, 0, 0);
+}
+
+Test(large, freed_segments_are_kept_for_a_while, .init = start) {
+    hki_purge_delay_ms = 10;
+    uintptr_t granule = take(3 * SEGMENT_LINES);
+    fill_block(granule, 3 * SEGMENT_LINES, 1);
+    cr_assert_eq(give(granule), 3 * SEGMENT_LINES);
+    for (size_t i = 0; i < 3; i++)
+        cr_assert_eq(state_of(granule, i), HKI_SEGMENT_UNITS);
+    uintptr_t again = take(2 * SEGMENT_LINES);
+    cr_assert(again >= granule && again < granule + 3 * (HKI_SEGMENT_SIZE / HKI_GRANULE_SIZE));
+    cr_assert_eq(give(again), 2 * SEGMENT_LINES);
+    hki_os_advance_clock(20);
+    take(SEGMENT_LINES / 2);
+    hki_os_advance_clock(20);
+    give(take(SEGMENT_LINES / 2));
+    hki_lock_acquire(&hki_pool_lock);
+    cr_assert_null(hki_units_check(&hki_shared_pool));
+    hki_lock_release(&hki_pool_lock);
+    size_t kept = 0;
+    for (size_t i = 0; i < 3; i++)
+        kept += state_of(granule, i) == HKI_SEGMENT_UNITS;
+    cr_assert_leq(kept, 1); /* the one in which the last block lies */
+}
+
+Test(large, only_so_much_is_kept, .init = start) {
+    hki_purge_delay_ms = 10;
+    uintptr_t large = take(17 * SEGMENT_LINES), granules[17];
+    give(large);
+    for (size_t i = 0; i < 17; i++)
+        cr_assert_eq(state_of(large, i), HKI_SEGMENT_UNUSED);
+    for (size_t i = 0; i < 17; i++)
+        granules[i] = take(SEGMENT_LINES + 1);
+    for (size_t i = 0; i < 17; i++)
+        give(granules[i]);
+    cr_assert_leq(hki_shared_pool.dirty_units, 16 * HKI_UNITS_PER_SEGMENT);
+}
+
+Test(large, growth_takes_what_is_kept_behind, .init = start) {
+    hki_purge_delay_ms = 10;
+    uintptr_t granule = take(2 * SEGMENT_LINES), behind = take(2 * SEGMENT_LINES);
+    fill_block(granule, 2 * SEGMENT_LINES, 1);
+    give(behind);
+    cr_assert_eq(resize(granule, 4 * SEGMENT_LINES), granule);
+    cr_assert(block_is_filled(granule, 2 * SEGMENT_LINES, 1));
+    give(granule);
     assert_counts(0, 0, 0);
 }
 
