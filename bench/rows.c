@@ -77,7 +77,6 @@ static const row rows_of_preload[] = {
 const row_table compare_rows = {sizeof rows_of_compare / sizeof rows_of_compare[0], rows_of_compare, 0};
 const row_table arena_rows = {sizeof rows_of_arenas / sizeof rows_of_arenas[0], rows_of_arenas, 0};
 const row_table preload_rows = {sizeof rows_of_preload / sizeof rows_of_preload[0], rows_of_preload, 1};
-
 const row_table lua_rows = {sizeof rows_of_lua / sizeof rows_of_lua[0], rows_of_lua, 0};
 
 const row *row_named(const row_table *table, const char *name) {

@@ -47,7 +47,7 @@ size_t compute_lua_targets(const comparison *c, target targets[TARGETS_MAX]) {
     target peak = {"Lua: peak memory, geometric mean to the best rival", "<=", 0.90, NAN, NAN, NULL};
     target row = {"Lua: time of one program to its best rival, at worst", "<=", 1.05, NAN, NAN, NULL};
     for (size_t a = 0; a < ALLOCATORS; a++) {
-        if (!is_rival(c, a))
+        if (!is_rival(c, a) || isnan(mean_time_ratio(c, a, BEST)))
             continue;
         if (!(mean_time_ratio(c, a, BEST) <= time.value)) {
             time.value = mean_time_ratio(c, a, BEST);
