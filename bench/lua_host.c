@@ -1,5 +1,6 @@
 /* hkbench-lua: the interpreter that Lua programs are measured on with every allocator but hakmem. It is the static
- * library that is in hklua, with the allocator function of lauxlib.c, so that only the allocator differs.
+ * library that is in hklua, with the allocator function of lauxlib.c and the same mode of collection, so that only the
+ * allocator differs.
  *
  * usage: hkbench-lua PROGRAM [ARGUMENT...] */
 #include <lauxlib.h>
@@ -11,6 +12,7 @@ static int run(lua_State *L) {
     int argc = (int)lua_tointeger(L, 1);
     char **argv = lua_touserdata(L, 2);
     luaL_openlibs(L);
+    lua_gc(L, LUA_GCGEN, 0, 0); /* as lua5.4 and hklua have it */
     if (luaL_loadfile(L, argv[1]) != LUA_OK)
         return lua_error(L);
     for (int i = 2; i < argc; i++)
