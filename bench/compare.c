@@ -180,6 +180,15 @@ int arenas_command(const compare_options *options) {
     return count_failures(&all) > 0 ? EXIT_FAILED : EXIT_SUCCESS;
 }
 
+int lua_command(const compare_options *options) {
+    measure(&all, &lua_rows, options);
+    if (options->json)
+        print_lua_json(&all);
+    else
+        print_lua_text(&all);
+    return count_failures(&all) > 0 ? EXIT_FAILED : EXIT_SUCCESS;
+}
+
 int preload_command(const compare_options *options) {
     measure(&all, &preload_rows, options);
     if (options->json)

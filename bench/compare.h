@@ -1,4 +1,5 @@
-/* compare: `hkbench compare`, `hkbench arenas` and `hkbench preload`, every row with every allocator, in fresh processes. */
+/* compare: `hkbench compare`, `hkbench arenas`, `hkbench lua` and `hkbench preload`, every row with every allocator, in fresh
+ * processes. */
 #ifndef HKBENCH_COMPARE_H
 #define HKBENCH_COMPARE_H
 
@@ -6,6 +7,7 @@
 
 int compare_command(const compare_options *options);
 int arenas_command(const compare_options *options);
+int lua_command(const compare_options *options);
 int preload_command(const compare_options *options);
 
 #endif

@@ -7,6 +7,7 @@
 #include <lualib.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static void *plain_allocate(void *user_data, void *block, size_t old_size, size_t new_size) {
     const allocator *a = user_data;
@@ -88,4 +89,21 @@ void lua_call_global(lua_State *L, const char *name) {
     lua_getglobal(L, name);
     if (lua_pcall(L, 0, 0, 0) != LUA_OK)
         die(EXIT_FAILED, "%s failed: %s", name, lua_tostring(L, -1));
+}
+
+void lua_find_program(const char *name, char *path, size_t size) {
+    snprintf(path, size, "%s", name);
+    if (strchr(name, '/') != NULL || strstr(name, ".lua") != NULL) {
+        if (access(path, R_OK) != 0)
+            die(EXIT_USAGE, "cannot read the Lua program %s", path);
+        return;
+    }
+    char folder[512];
+    program_directory(folder, sizeof folder);
+    snprintf(path, size, "%s/../share/hakmem/bench/lua/%s.lua", folder, name);
+    if (access(path, R_OK) != 0)
+        snprintf(path, size, "%s/%s.lua", HKBENCH_LUA_DIR, name);
+    if (access(path, R_OK) != 0)
+        die(EXIT_USAGE, "there is no Lua program '%s'; give the path of a .lua file, or one of %s", name,
+            "binary_trees, closures, coroutines, deltablue, json, nbody, richards, strings, tables");
 }

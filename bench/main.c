@@ -16,6 +16,7 @@ static const char help[] = "Usage: hkbench COMMAND [OPTION...]\n"
                            "  run        one workload with one allocator, in this process\n"
                            "  compare    all rows with all allocators that are here, and the targets\n"
                            "  arenas     the same for what arenas promise, with real Lua states\n"
+                           "  lua        Lua programs, in hklua and with each allocator preloaded\n"
                            "  preload    allocators as the malloc of whole processes, with real programs\n"
                            "  list       the workloads, rows and allocators there are\n"
                            "\n"
@@ -44,6 +45,8 @@ static void list_as_text(void) {
     list_rows(&compare_rows);
     puts("Rows of arenas:");
     list_rows(&arena_rows);
+    puts("Rows of lua:");
+    list_rows(&lua_rows);
     puts("Rows of preload:");
     list_rows(&preload_rows);
     puts("Allocators:");
@@ -58,6 +61,7 @@ static void list_as_json(void) {
         cJSON_AddItemToArray(names, cJSON_CreateString(workload_at(i)->name));
     add_rows(json, "rows", &compare_rows);
     add_rows(json, "arena_rows", &arena_rows);
+    add_rows(json, "lua_rows", &lua_rows);
     add_rows(json, "preload_rows", &preload_rows);
     names = cJSON_AddArrayToObject(json, "allocators");
     for (size_t i = 0; i < ALLOCATORS; i++)
@@ -102,6 +106,10 @@ static int run_named(const char *command, int argc, char **argv) {
         compare_options options;
         parse_arenas_options(argc - 1, rest, &options);
         status = arenas_command(&options);
+    } else if (strcmp(command, "lua") == 0) {
+        compare_options options;
+        parse_lua_options(argc - 1, rest, &options);
+        status = lua_command(&options);
     } else if (strcmp(command, "preload") == 0) {
         compare_options options;
         parse_preload_options(argc - 1, rest, &options);
@@ -109,7 +117,7 @@ static int run_named(const char *command, int argc, char **argv) {
     } else if (strcmp(command, "list") == 0) {
         status = list_command(argc - 1, rest);
     } else {
-        die(EXIT_USAGE, "there is no command '%s'; there are run, compare, arenas, preload and list", command);
+        die(EXIT_USAGE, "there is no command '%s'; there are run, compare, arenas, lua, preload and list", command);
     }
     free(rest);
     return status;
@@ -117,7 +125,7 @@ static int run_named(const char *command, int argc, char **argv) {
 
 int main(int argc, char **argv) {
     if (argc < 2)
-        die(EXIT_USAGE, "a command is missing: run, compare, arenas, preload or list; --help tells more");
+        die(EXIT_USAGE, "a command is missing: run, compare, arenas, lua, preload or list; --help tells more");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0 || strcmp(argv[1], "-h") == 0) {
         fputs(help, stdout);
         return EXIT_SUCCESS;

@@ -125,7 +125,8 @@ static const struct argp_option run_keys[] = {
     {"threads", KEY_THREADS, "N", 0, "Threads; for remote an even number", 2},
     {"seed", KEY_SEED, "S", 0, "Seed of the random numbers", 2},
     {"script", KEY_SCRIPT, "NAME", 0,
-     "For lua: binary_trees, strings, nbody, json, or the path of a .lua file; for program: a script of bench/programs",
+     "For lua and lua-program: a name in bench/lua, or the path of a .lua file; for program: a script of "
+     "bench/programs",
      2},
     {"library", KEY_LIBRARY, "PATH", 0, "Load the allocator from this file", 3},
     {"preload", KEY_PRELOAD, NULL, 0, "Take the allocator by LD_PRELOAD, in the place of the C library's malloc", 3},
@@ -202,6 +203,23 @@ void parse_arenas_options(int argc, char **argv, compare_options *options) {
                "change it, nor does a row that an allocator has no functions for.",
     };
     parse_comparison(&parser, argc, argv, options);
+}
+
+void parse_lua_options(int argc, char **argv, compare_options *options) {
+    static const struct argp parser = {
+        .options = compare_keys,
+        .parser = parse_compare_key,
+        .args_doc = "",
+        .doc =
+            "Measures Lua programs as `compare` does, each in an interpreter of its own: hklua, or the same library of "
+            "Lua with another allocator preloaded. Prints processor time, peak memory, hakmem's share of each rival's, "
+            "and which targets are met.\v"
+            "Exit status: 0; 1 when a run failed; 2 for a mistake on the command line. A missed target does not "
+            "change it.",
+    };
+    parse_comparison(&parser, argc, argv, options);
+    if (options->library != NULL)
+        die(EXIT_USAGE, "--library does not go with lua: hakmem is hklua, which has it inside");
 }
 
 void parse_preload_options(int argc, char **argv, compare_options *options) {

@@ -19,6 +19,7 @@ typedef struct compare_options {
 void parse_run_options(int argc, char **argv, run_options *options);
 void parse_compare_options(int argc, char **argv, compare_options *options);
 void parse_arenas_options(int argc, char **argv, compare_options *options);
+void parse_lua_options(int argc, char **argv, compare_options *options);
 void parse_preload_options(int argc, char **argv, compare_options *options);
 void parse_list_options(int argc, char **argv, int *json);
 

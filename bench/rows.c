@@ -35,6 +35,19 @@ static const row rows_of_arenas[] = {
     {"rollback", "rollback", NO_MEAN, {NULL}, NULL, "--operations", "2"},
 };
 
+/* nbody does not allocate: it tells whether the interpreters themselves are equally fast. */
+static const row rows_of_lua[] = {
+    {"binary_trees", "lua-program", SINGLE_THREAD, {"--script", "binary_trees"}, NULL, "--blocks", "10"},
+    {"closures", "lua-program", SINGLE_THREAD, {"--script", "closures"}, NULL, "--blocks", "2"},
+    {"coroutines", "lua-program", SINGLE_THREAD, {"--script", "coroutines"}, NULL, "--blocks", "2"},
+    {"deltablue", "lua-program", SINGLE_THREAD, {"--script", "deltablue"}, NULL, "--blocks", "500"},
+    {"json", "lua-program", SINGLE_THREAD, {"--script", "json"}, NULL, "--blocks", "1"},
+    {"richards", "lua-program", SINGLE_THREAD, {"--script", "richards"}, NULL, "--blocks", "5"},
+    {"strings", "lua-program", SINGLE_THREAD, {"--script", "strings"}, NULL, "--blocks", "30000"},
+    {"tables", "lua-program", SINGLE_THREAD, {"--script", "tables"}, NULL, "--blocks", "5"},
+    {"nbody", "lua-program", NO_MEAN, {"--script", "nbody"}, NULL, "--blocks", "20000"},
+};
+
 /* stress-ng calls malloc_trim all the time, which does nothing unless the allocator has a function of that name: so it is
  * shown, but counts nowhere. */
 static const row rows_of_preload[] = {
@@ -64,6 +77,7 @@ static const row rows_of_preload[] = {
 const row_table compare_rows = {sizeof rows_of_compare / sizeof rows_of_compare[0], rows_of_compare, 0};
 const row_table arena_rows = {sizeof rows_of_arenas / sizeof rows_of_arenas[0], rows_of_arenas, 0};
 const row_table preload_rows = {sizeof rows_of_preload / sizeof rows_of_preload[0], rows_of_preload, 1};
+const row_table lua_rows = {sizeof rows_of_lua / sizeof rows_of_lua[0], rows_of_lua, 0};
 
 const row *row_named(const row_table *table, const char *name) {
     for (size_t i = 0; i < table->count; i++)

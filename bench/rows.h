@@ -1,4 +1,4 @@
-/* rows: the tables of what `compare`, `arenas` and `preload` measure. */
+/* rows: the tables of what `compare`, `arenas`, `lua` and `preload` measure. */
 #ifndef HKBENCH_ROWS_H
 #define HKBENCH_ROWS_H
 
@@ -25,6 +25,7 @@ typedef struct row_table {
 
 extern const row_table compare_rows;
 extern const row_table arena_rows;
+extern const row_table lua_rows;
 extern const row_table preload_rows;
 
 /* NULL if there is none. */

@@ -68,6 +68,11 @@ static const workload workloads[] = {
      {.script = "binary_trees", .operations = 1, .size_min_bytes = 1, .size_max_bytes = 1, .threads = 1},
      1,
      run_lua},
+    {"lua-program",
+     "the same in an interpreter of its own: hklua, or one with the allocator preloaded",
+     {.script = "binary_trees", .operations = 1, .size_min_bytes = 1, .size_max_bytes = 1, .threads = 1},
+     1,
+     run_lua_program},
     {"program",
      "runs a real program on the preloaded allocator (program:NAME, or --script); --blocks is its size",
      {.script = "python3", .operations = 1, .size_min_bytes = 1, .size_max_bytes = 1, .threads = 1},
@@ -154,7 +159,7 @@ static void complete(run_options *o, const workload *w) {
     if (o->script == NULL)
         o->script = w->defaults.script;
     if (w->defaults.script == NULL && o->script != NULL)
-        die(EXIT_USAGE, "--script goes with the workloads lua and program, not with %s", w->name);
+        die(EXIT_USAGE, "--script goes with the workloads lua, lua-program and program, not with %s", w->name);
     if (o->size_min_bytes > o->size_max_bytes)
         die(EXIT_USAGE, "--size-min is %u and --size-max is %u; the first must not be larger",
             (unsigned)o->size_min_bytes, (unsigned)o->size_max_bytes);

@@ -1,4 +1,4 @@
-/* targets: the promises that `compare`, `arenas` and `preload` hold hakmem to. */
+/* targets: the promises that `compare`, `arenas`, `lua` and `preload` hold hakmem to. */
 #ifndef HKBENCH_TARGETS_H
 #define HKBENCH_TARGETS_H
 
@@ -18,6 +18,10 @@ typedef struct target {
 /* Returns how many there are. */
 size_t compute_targets(const comparison *c, target targets[TARGETS_MAX]);
 size_t compute_arena_targets(const comparison *c, target targets[TARGETS_MAX]);
+size_t compute_lua_targets(const comparison *c, target targets[TARGETS_MAX]);
+/* Geometric means over the rows of SINGLE_THREAD, hakmem's divided by the allocator's. */
+double mean_time_ratio(const comparison *c, size_t allocator, statistic which);
+double mean_peak_ratio(const comparison *c, size_t allocator);
 size_t compute_preload_targets(const comparison *c, target targets[TARGETS_MAX]);
 /* "met", "not met" or "not measured", judged by `value`. */
 const char *target_verdict(const target *t);

@@ -7,7 +7,6 @@
 #include <lauxlib.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 /* The Lua function `print`; its upvalue is the result. What does not fit is cut off. */
 static int print_to_result(lua_State *L) {
@@ -43,28 +42,10 @@ static void run_once(const lua_memory *memory, const char *path, uint64_t size, 
     lua_owner_close(memory, &owner);
 }
 
-/* Looks where an installed hkbench keeps its programs, then in the source tree that this one was built from. */
-static void find_script(const char *name, char *path, size_t size) {
-    snprintf(path, size, "%s", name);
-    if (strchr(name, '/') != NULL || strstr(name, ".lua") != NULL) {
-        if (access(path, R_OK) != 0)
-            die(EXIT_USAGE, "cannot read the Lua program %s", path);
-        return;
-    }
-    char folder[512];
-    program_directory(folder, sizeof folder);
-    snprintf(path, size, "%s/../share/hakmem/bench/lua/%s.lua", folder, name);
-    if (access(path, R_OK) != 0)
-        snprintf(path, size, "%s/%s.lua", HKBENCH_LUA_DIR, name);
-    if (access(path, R_OK) != 0)
-        die(EXIT_USAGE, "there is no Lua program '%s'; give the path of a .lua file, or one of %s", name,
-            "binary_trees, strings, nbody, json");
-}
-
 void run_lua(const allocator *allocator, const run_options *options, run_result *result) {
     char path[640];
     lua_memory memory;
-    find_script(options->script, path, sizeof path);
+    lua_find_program(options->script, path, sizeof path);
     lua_memory_choose(allocator, &memory, result);
     double start = seconds_now();
     for (uint64_t i = 0; i < options->operations; i++)

@@ -2,7 +2,7 @@
  *
  * An operation is one call that allocates or frees in `fixed`, `mixed`, `larson`, `calloc`; one block that crossed over
  * in `remote`; one push of 32 bytes in `realloc`; one reallocation in `realloc-large`; one block that is replaced in
- * `churn`; one run of the program in `lua` and, unless it tells a
+ * `churn`; one run of the program in `lua`, `lua-program` and, unless it tells a
  * rate, in `program`; the one allocation in `start`; a heap's
  * whole life in `create`; a heap in `arenas-alive`; a state in `states`, `states-closed`, `end-of-state`; a block of
  * the first burst in `burst`; a request in `rollback`. */
@@ -63,6 +63,7 @@ void run_larson(const allocator *allocator, const run_options *options, run_resu
 void run_remote(const allocator *allocator, const run_options *options, run_result *result);
 void run_realloc(const allocator *allocator, const run_options *options, run_result *result);
 void run_lua(const allocator *allocator, const run_options *options, run_result *result);
+void run_lua_program(const allocator *allocator, const run_options *options, run_result *result);
 void run_start(const allocator *allocator, const run_options *options, run_result *result);
 void run_calloc(const allocator *allocator, const run_options *options, run_result *result);
 void run_realloc_large(const allocator *allocator, const run_options *options, run_result *result);

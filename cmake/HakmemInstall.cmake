@@ -63,6 +63,11 @@ if(HAKMEM_BUILD_LUA)
     set_target_properties(hakmem_lua_static PROPERTIES EXPORT_NAME lua_static)
     hakmem_install_libraries(hakmemLuaTargets libhakmem-lua0 libhakmem-lua-dev hakmem_lua hakmem_lua_static)
     hakmem_install_pkgconfig(hakmem_lua libhakmem-lua-dev)
+    if(HAKMEM_OTHER_LUAS)
+        install(
+            TARGETS ${HAKMEM_OTHER_LUAS} ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT libhakmem-lua-dev
+        )
+    endif()
     install(
         FILES bindings/lua/hakmem_lua.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT libhakmem-lua-dev
     )
@@ -86,7 +91,7 @@ if(TARGET hakmem_malloc)
 endif()
 
 if(HAKMEM_BUILD_BENCH)
-    install(TARGETS hkbench RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT hakmem-bench)
+    install(TARGETS hkbench hkbench-lua RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT hakmem-bench)
     install(
         DIRECTORY bench/lua
         DESTINATION "${CMAKE_INSTALL_DATADIR}/hakmem/bench"

@@ -53,6 +53,7 @@ if(HAKMEM_BUILD_LUA)
     hakmem_package(hklua interpreters "Lua interpreter with memory limits, on hakmem"
         "libhakmem-lua0 ${HAKMEM_SAME_VERSION}"
     )
+    set(CPACK_DEBIAN_HKLUA_PACKAGE_RECOMMENDS libreadline8) # loaded when somebody types
 endif()
 if(TARGET hakmem_malloc)
     hakmem_package(hakmem-malloc libs "malloc that checks every free, for any program")

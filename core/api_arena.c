@@ -131,12 +131,41 @@ static HKI_MISS hk_status free_slow(hk_arena *handle, hki_target target) {
     return arena == NULL ? hki_bad_arena(target.function, handle) : hki_free(arena, target);
 }
 
-/* Hardened arenas always come here: the fast paths do not find them. */
+/* What the fast paths and those of threads with several heaps have in common. `heap` may be NULL. */
+
+/* A granule, or 0. */
+HKI_INLINE uintptr_t pop_small(hki_heap *heap, size_t size) {
+    if (HKI_UNLIKELY(heap == NULL) || HKI_UNLIKELY(size > HKI_SMALL_MAX))
+        return 0;
+    return hki_heap_pop(heap, hki_class_of(heap->class_table, size));
+}
+
+HKI_INLINE bool push_any(hki_heap *heap, void *pointer) {
+    uintptr_t granule = hki_granule_of(pointer);
+    hki_found found;
+    return HKI_LIKELY(heap != NULL) && HKI_LIKELY(hki_heap_find(heap, granule, &found)) &&
+           HKI_LIKELY(hki_heap_push(heap, granule, found));
+}
+
+HKI_INLINE bool push_sized(hki_heap *heap, void *pointer, size_t size) {
+    if (HKI_UNLIKELY(heap == NULL) || HKI_UNLIKELY(size > HKI_SMALL_MAX))
+        return false;
+    unsigned size_class = hki_class_of(heap->class_table, size);
+    uintptr_t granule = hki_granule_of(pointer);
+    hki_found found;
+    return HKI_LIKELY(hki_heap_find(heap, granule, &found)) && HKI_LIKELY(found.size_class == size_class) &&
+           HKI_LIKELY(hki_heap_push(heap, granule, found));
+}
+
+/* Hardened arenas always come here: the fast paths do not find them. So do threads with heaps in several arenas. */
 static HKI_MISS void *alloc_missed(hk_arena *handle, size_t size) {
     static const char function[] = "hk_arena_alloc";
     hki_arena *arena = hki_arena_find(handle);
     if (HKI_LIKELY(arena != NULL && arena->hardened))
         return hki_hardened_alloc(arena, size, function);
+    uintptr_t granule = arena != NULL ? pop_small(hki_thread_heap(arena), size) : 0;
+    if (granule != 0)
+        return hki_granule_address(granule);
     return alloc_slow(function, handle, (hki_request){.size = size, .alignment = 1});
 }
 
@@ -145,7 +174,16 @@ static HKI_MISS hk_status free_missed(hk_arena *handle, void *pointer) {
     hki_arena *arena = hki_arena_find(handle);
     if (HKI_LIKELY(arena != NULL && arena->hardened))
         return hki_hardened_free(arena, pointer, function);
+    if (arena != NULL && push_any(hki_thread_heap(arena), pointer))
+        return HK_OK;
     return free_slow(handle, hki_target_of(function, pointer));
+}
+
+static HKI_MISS hk_status free_sized_missed(hk_arena *handle, void *pointer, size_t size) {
+    hki_arena *arena = hki_arena_find_ordinary(handle);
+    if (arena != NULL && push_sized(hki_thread_heap(arena), pointer, size))
+        return HK_OK;
+    return free_slow(handle, hki_target_sized("hk_arena_free_sized", pointer, size));
 }
 
 static HKI_MISS void *realloc_slow(hk_arena *handle, hki_target target, size_t size) {
@@ -159,13 +197,8 @@ static HKI_MISS void *realloc_slow(hk_arena *handle, hki_target target, size_t s
 
 void *hk_arena_alloc(hk_arena *handle, size_t size) {
     hki_arena *arena = hki_arena_find_ordinary(handle);
-    if (HKI_LIKELY(arena != NULL) && HKI_LIKELY(size <= HKI_SMALL_MAX)) {
-        hki_heap *heap = hki_thread_heap(arena);
-        uintptr_t granule = hki_heap_pop(heap, hki_class_of(arena->heap.class_table, size));
-        if (HKI_LIKELY(granule != 0))
-            return hki_granule_address(granule);
-    }
-    return alloc_missed(handle, size);
+    uintptr_t granule = HKI_LIKELY(arena != NULL) ? pop_small(hki_thread_heap_at_hand(arena), size) : 0;
+    return HKI_LIKELY(granule != 0) ? hki_granule_address(granule) : alloc_missed(handle, size);
 }
 
 void *hk_arena_calloc(hk_arena *handle, size_t count, size_t size) {
@@ -183,28 +216,14 @@ void *hk_arena_aligned_alloc(hk_arena *handle, size_t alignment, size_t size) {
 
 hk_status hk_arena_free(hk_arena *handle, void *pointer) {
     hki_arena *arena = hki_arena_find_ordinary(handle);
-    if (HKI_LIKELY(arena != NULL)) {
-        hki_heap *heap = hki_thread_heap(arena);
-        uintptr_t granule = hki_granule_of(pointer);
-        hki_found found;
-        if (HKI_LIKELY(hki_heap_find(heap, granule, &found)) && HKI_LIKELY(hki_heap_push(heap, granule, found)))
-            return HK_OK;
-    }
-    return free_missed(handle, pointer);
+    bool is_done = HKI_LIKELY(arena != NULL) && push_any(hki_thread_heap_at_hand(arena), pointer);
+    return HKI_LIKELY(is_done) ? HK_OK : free_missed(handle, pointer);
 }
 
 hk_status hk_arena_free_sized(hk_arena *handle, void *pointer, size_t size) {
     hki_arena *arena = hki_arena_find_ordinary(handle);
-    if (HKI_LIKELY(arena != NULL) && HKI_LIKELY(size <= HKI_SMALL_MAX)) {
-        hki_heap *heap = hki_thread_heap(arena);
-        uintptr_t granule = hki_granule_of(pointer);
-        hki_found found;
-        if (HKI_LIKELY(hki_heap_find(heap, granule, &found)) &&
-            HKI_LIKELY(found.size_class == hki_class_of(arena->heap.class_table, size)) &&
-            HKI_LIKELY(hki_heap_push(heap, granule, found)))
-            return HK_OK;
-    }
-    return free_slow(handle, hki_target_sized("hk_arena_free_sized", pointer, size));
+    bool is_done = HKI_LIKELY(arena != NULL) && push_sized(hki_thread_heap_at_hand(arena), pointer, size);
+    return HKI_LIKELY(is_done) ? HK_OK : free_sized_missed(handle, pointer, size);
 }
 
 void *hk_arena_realloc(hk_arena *handle, void *pointer, size_t size) {

@@ -124,7 +124,7 @@ void hki_heap_park(hki_heap *heap, const uintptr_t *granules, uint32_t count, un
         hki_run_park(run, granules[i]);
         if (run->parked == 1)
             run_list_add(heap, first_line, size_class);
-        if (end_if_parked(heap, first_line, size_class))
+        if (HKI_UNLIKELY(run->parked == run->blocks) && end_if_parked(heap, first_line, size_class))
             end_line = 0;
     }
 }

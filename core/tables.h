@@ -18,7 +18,8 @@
     X(HK_ERR_UNSUPPORTED, "not supported here")                                                                        \
     X(HK_ERR_CORRUPT, "the allocator's books do not agree")                                                            \
     X(HK_ERR_OVERFLOW, "bytes behind the block were overwritten")                                                      \
-    X(HK_ERR_WRITE_AFTER_FREE, "the block was written to after it was freed")
+    X(HK_ERR_WRITE_AFTER_FREE, "the block was written to after it was freed")                                          \
+    X(HK_ERR_CALLBACK, "a function that the caller gave has failed")
 
 /* X(variable, environment variable, default, largest value): the options that are whole numbers from 0 up. */
 #define HKI_NUMBER_OPTIONS(X) X(hki_purge_delay_ms, "HAKMEM_PURGE_DELAY_MS", 10, 3600000)

@@ -37,6 +37,15 @@ HKI_INLINE hki_heap *hki_thread_heap(hki_arena *arena) {
     return hki_thread_find(arena);
 }
 
+/* The same, if it is found without a search, else NULL: for fast paths, which call nothing but the slow path at their
+ * end, so that they need not save a register. */
+HKI_INLINE hki_heap *hki_thread_heap_at_hand(hki_arena *arena) {
+    if (HKI_LIKELY(arena->one_thread))
+        return &arena->heap;
+    hki_heap *heap = hki_self.owned;
+    return heap != NULL && atomic_load_explicit(&heap->arena, memory_order_relaxed) == arena ? heap : NULL;
+}
+
 /* The same, but takes a heap if there is none yet. NULL if the OS refuses. To be paired with hki_thread_leave. */
 hki_heap *hki_thread_enter(hki_arena *arena);
 void hki_thread_leave(const hki_arena *arena, hki_heap *heap);

@@ -57,20 +57,21 @@ HK_API const char *hk_version(void);
 /* Values are part of the ABI: they are never changed or reused. */
 typedef enum hk_status {
     HK_OK = 0,
-    HK_ERR_NO_MEMORY = 1,        /* the operating system refused memory */
-    HK_ERR_LIMIT = 2,            /* the arena's limit or reserve does not allow it */
-    HK_ERR_INVALID_ARGUMENT = 3, /* size, alignment, flag or structure that no call can accept */
-    HK_ERR_BAD_ARENA = 4,        /* null, destroyed or invented arena handle */
-    HK_ERR_FOREIGN_POINTER = 5,  /* the address is not in memory that hakmem manages */
-    HK_ERR_INTERIOR_POINTER = 6, /* the address is inside a live block, or misaligned */
-    HK_ERR_DOUBLE_FREE = 7,      /* the address is in memory that hakmem manages, and no live block is there */
-    HK_ERR_WRONG_ARENA = 8,      /* the block is live, in another arena */
-    HK_ERR_SIZE_MISMATCH = 9,    /* the block is live, of another size than was said */
-    HK_ERR_BUSY = 10,            /* another thread is inside */
-    HK_ERR_UNSUPPORTED = 11,     /* this build or this system cannot do it */
-    HK_ERR_CORRUPT = 12,         /* hk_arena_check found books that do not agree with each other */
-    HK_ERR_OVERFLOW = 13,        /* bytes behind the block were overwritten (hardened arenas) */
-    HK_ERR_WRITE_AFTER_FREE = 14 /* the block was written to after it was freed (hardened arenas) */
+    HK_ERR_NO_MEMORY = 1,         /* the operating system refused memory */
+    HK_ERR_LIMIT = 2,             /* the arena's limit or reserve does not allow it */
+    HK_ERR_INVALID_ARGUMENT = 3,  /* size, alignment, flag or structure that no call can accept */
+    HK_ERR_BAD_ARENA = 4,         /* null, destroyed or invented arena handle */
+    HK_ERR_FOREIGN_POINTER = 5,   /* the address is not in memory that hakmem manages */
+    HK_ERR_INTERIOR_POINTER = 6,  /* the address is inside a live block, or misaligned */
+    HK_ERR_DOUBLE_FREE = 7,       /* the address is in memory that hakmem manages, and no live block is there */
+    HK_ERR_WRONG_ARENA = 8,       /* the block is live, in another arena */
+    HK_ERR_SIZE_MISMATCH = 9,     /* the block is live, of another size than was said */
+    HK_ERR_BUSY = 10,             /* another thread is inside */
+    HK_ERR_UNSUPPORTED = 11,      /* this build or this system cannot do it */
+    HK_ERR_CORRUPT = 12,          /* hk_arena_check found books that do not agree with each other */
+    HK_ERR_OVERFLOW = 13,         /* bytes behind the block were overwritten (hardened arenas) */
+    HK_ERR_WRITE_AFTER_FREE = 14, /* the block was written to after it was freed (hardened arenas) */
+    HK_ERR_CALLBACK = 15          /* a function that the caller gave has failed (hakmem_lua.h) */
 } hk_status;
 
 /* The constant's name ("HK_ERR_LIMIT"), or "HK_ERR_?" for a value that is none. Static storage. */

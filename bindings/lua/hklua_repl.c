@@ -1,17 +1,69 @@
 /* hklua_repl: see hklua_repl.h. The stack of L belongs to it while it runs. Input comes through readline, whose buffers
- * and history are taken from malloc: they are not the script's and do not count against its limit. */
+ * and history are taken from malloc: they are not the script's and do not count against its limit. readline is loaded
+ * when somebody types, and not before: scripts would pay for it with half a MB and a third of the time that hklua needs
+ * to start. Where it is not installed, lines are read without it. */
 #include "hklua_repl.h"
 
 #include "hklua_run.h"
 
+#include <dlfcn.h>
 #include <lauxlib.h>
-#include <readline/history.h>
 #include <readline/readline.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char chunk_name[] = "=stdin";
+
+#define TEXT_OF(number) TEXT_OF_VALUE(number)
+#define TEXT_OF_VALUE(number) #number
+static const char readline_library[] = "libreadline.so." TEXT_OF(RL_VERSION_MAJOR);
+
+/* ---- lines ---- */
+
+static struct {
+    char *(*read)(const char *prompt);
+    void (*remember)(const char *text);
+} input;
+
+static char *read_plainly(const char *prompt) {
+    char *line = NULL;
+    size_t size = 0;
+    fputs(prompt, stdout);
+    fflush(stdout);
+    ssize_t length = getline(&line, &size, stdin);
+    if (length < 0) {
+        free(line);
+        return NULL;
+    }
+    if (length > 0 && line[length - 1] == '\n')
+        line[length - 1] = '\0';
+    return line;
+}
+
+static void forget(const char *text) {
+    (void)text;
+}
+
+/* ISO C has no cast from dlsym's object pointer to a function pointer. */
+static bool find(void *library, const char *name, void *function) {
+    void *address = library != NULL ? dlsym(library, name) : NULL;
+    memcpy(function, &address, sizeof address);
+    return address != NULL;
+}
+
+static void open_input(void) {
+    void *library = dlopen(readline_library, RTLD_NOW | RTLD_LOCAL);
+    const char **name;
+    if (!find(library, "readline", &input.read) || !find(library, "add_history", &input.remember)) {
+        input.read = read_plainly;
+        input.remember = forget;
+    } else if (find(library, "rl_readline_name", &name)) {
+        *name = "lua"; /* so that `$if lua` in the user's inputrc holds */
+    }
+}
+
+/* ---- chunks ---- */
 
 /* Pushes the prompt as a string: the value of the global, or the usual text. */
 static const char *push_prompt(lua_State *L, const char *global, const char *usual) {
@@ -28,7 +80,7 @@ static const char *push_prompt(lua_State *L, const char *global, const char *usu
  * "=x" is short for "return x" at the start of a chunk. */
 static bool push_line(lua_State *L, bool is_first) {
     const char *prompt = is_first ? push_prompt(L, "_PROMPT", "> ") : push_prompt(L, "_PROMPT2", ">> ");
-    char *line = readline(prompt);
+    char *line = input.read(prompt);
     lua_pop(L, 1);
     if (line == NULL)
         return false;
@@ -42,7 +94,7 @@ static bool push_line(lua_State *L, bool is_first) {
 
 static void remember(const char *text) {
     if (text[0] != '\0')
-        add_history(text);
+        input.remember(text);
 }
 
 /* Whether the error message on top of the stack says that the chunk stopped in the middle. */
@@ -108,7 +160,7 @@ static void print_results(lua_State *L) {
 }
 
 void hklua_repl(lua_State *L) {
-    rl_readline_name = "lua"; /* so that `$if lua` in the user's inputrc holds */
+    open_input();
     int status;
     while ((status = read_chunk(L)) != -1) {
         if (status == LUA_OK)

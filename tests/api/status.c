@@ -25,6 +25,7 @@ static const struct {
     {HK_ERR_CORRUPT, 12, "HK_ERR_CORRUPT"},
     {HK_ERR_OVERFLOW, 13, "HK_ERR_OVERFLOW"},
     {HK_ERR_WRITE_AFTER_FREE, 14, "HK_ERR_WRITE_AFTER_FREE"},
+    {HK_ERR_CALLBACK, 15, "HK_ERR_CALLBACK"},
 };
 
 Test(status, names_and_values) {
@@ -47,7 +48,7 @@ Test(status, messages_are_sentences_of_their_own) {
 }
 
 Test(status, of_no_value) {
-    static const int none[] = {-1, 15, 16, 255, 256, 65536, INT32_MAX, INT32_MIN};
+    static const int none[] = {-1, 16, 17, 255, 256, 65536, INT32_MAX, INT32_MIN};
     for (size_t i = 0; i < LENGTH_OF(none); i++) {
         cr_assert_str_eq(hk_status_name((hk_status)none[i]), "HK_ERR_?");
         cr_assert_gt(strlen(hk_status_message((hk_status)none[i])), 0);

@@ -1,10 +1,10 @@
 /* hk_lua_alloc and the states of hk_lua_newstate: where the memory is, who owns what, and what misuse tells. */
 #include <criterion/criterion.h>
 #include <hakmem_lua.h>
-#include <lauxlib.h>
-#include <lualib.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "lua_versions.h"
 
 static const char busy_script[] =
     "local t = {}\n"
@@ -59,7 +59,7 @@ Test(hk_lua_alloc, follows_the_contract_of_lua) {
 
 Test(hk_lua_alloc, a_state_is_wholly_in_its_arena) {
     hk_arena *arena = new_arena();
-    lua_State *L = lua_newstate(hk_lua_alloc, arena);
+    lua_State *L = new_state(hk_lua_alloc, arena);
     cr_assert_not_null(L);
     luaL_openlibs(L);
     cr_assert_eq(hk_arena_of(L), arena);
@@ -79,8 +79,8 @@ Test(hk_lua_alloc, a_state_is_wholly_in_its_arena) {
 
 Test(hk_lua_alloc, two_states_share_an_arena) {
     hk_arena *arena = new_arena();
-    lua_State *first = lua_newstate(hk_lua_alloc, arena);
-    lua_State *second = lua_newstate(hk_lua_alloc, arena);
+    lua_State *first = new_state(hk_lua_alloc, arena);
+    lua_State *second = new_state(hk_lua_alloc, arena);
     luaL_openlibs(first);
     luaL_openlibs(second);
     assert_runs(first, busy_script);
@@ -114,19 +114,22 @@ Test(hk_lua_alloc, a_wrong_old_size_is_reported_and_has_no_effect) {
     void *block = hk_lua_alloc(arena, NULL, 0, 100);
     cr_assert_not_null(block);
 
-    cr_assert_null(hk_lua_alloc(arena, block, 300, 0));
+    cr_assert_null(hk_lua_alloc(arena, block, 40, 500));
     cr_assert_eq(record.calls, 1);
     cr_assert_eq(record.status, HK_ERR_SIZE_MISMATCH);
     cr_assert_eq(record.pointer, block);
-    cr_assert_eq(record.given_size, 300);
-    cr_assert_null(hk_lua_alloc(arena, block, 40, 500));
-    cr_assert_eq(record.calls, 2);
-    cr_assert_eq(record.status, HK_ERR_SIZE_MISMATCH);
     cr_assert_eq(record.given_size, 40);
+    if (!IS_LUAJIT) {
+        cr_assert_null(hk_lua_alloc(arena, block, 300, 0));
+        cr_assert_eq(record.calls, 2);
+        cr_assert_eq(record.status, HK_ERR_SIZE_MISMATCH);
+        cr_assert_eq(record.given_size, 300);
+    }
+    record.calls = 0;
 
     cr_assert_eq(live_blocks(arena), 1);
     cr_assert_null(hk_lua_alloc(arena, block, 100, 0));
-    cr_assert_eq(record.calls, 2);
+    cr_assert_eq(record.calls, 0);
     cr_assert_eq(live_blocks(arena), 0);
     cr_assert_eq(hk_arena_destroy(arena), HK_OK);
     hk_set_error_handler(NULL, NULL);
@@ -177,7 +180,7 @@ Test(hk_lua_newstate, close_runs_finalizers_and_ends_the_arena) {
     lua_pushlightuserdata(L, &calls);
     lua_pushcclosure(L, count_call, 1);
     lua_setglobal(L, "finalize");
-    assert_runs(L, "for i = 1, 3 do _G[i] = setmetatable({}, {__gc = finalize}) end");
+    assert_runs(L, WITH_FINALIZER "for i = 1, 3 do _G[i] = with_finalizer(finalize) end");
     hk_arena *arena = hk_lua_arena(L);
     void *block = hk_arena_alloc(arena, 1);
     cr_assert(hk_arena_owns(arena, block));

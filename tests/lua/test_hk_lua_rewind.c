@@ -1,14 +1,13 @@
 /* States that go back to a checkpoint, in both ways there are; and states that end without finalizers. */
 #include <criterion/criterion.h>
 #include <hakmem_lua.h>
-#include <lauxlib.h>
-#include <lualib.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lua_versions.h"
 #include "rewind.h"
 
 static const hki_rewind_way ways[] = {HKI_REWIND_TRACKING, HKI_REWIND_FILE};
@@ -90,7 +89,8 @@ Test(lua_rewind, requests_leave_no_trace) {
             cr_assert_eq(integer_of(L, "polluted == nil and finalized == nil and surprise == nil and leak == nil and "
                                        "type(print) == 'function' and ('x'):rep(3) == 'xxx' and "
                                        "getmetatable(_G) == nil and string.format('%d', app.total()) == '10' and "
-                                       "collectgarbage('isrunning') and package.loaded.math == math and 1"),
+                                       "(_VERSION == 'Lua 5.1' or collectgarbage('isrunning')) and "
+                                       "package.loaded.math == math and 1"),
                          1);
             cr_assert_eq(hk_lua_rollback(L), HK_OK);
         }
@@ -115,8 +115,8 @@ Test(lua_rewind, the_newest_checkpoint_counts) {
 
 Test(lua_rewind, checkpoint_collects_garbage) {
     EACH_WAY (L) {
-        run(L, "count = 0; local gc = {__gc = function(t) count = count + 1; rest = {('x'):rep(1000)} end} "
-               "for i = 1, 100 do setmetatable({}, gc) end");
+        run(L, WITH_FINALIZER "count = 0; local function gc(t) count = count + 1; rest = {('x'):rep(1000)} end "
+                              "for i = 1, 100 do with_finalizer(gc) end");
         cr_assert_eq(hk_lua_checkpoint(L), HK_OK);
         cr_assert_eq(integer_of(L, "count"), 100);
         hk_lua_close(L);
@@ -174,7 +174,7 @@ static const char application[] =
     "function digest()\n"
     "    local text = picture(world, 0)\n"
     "    local sum = 0\n"
-    "    for i = 1, #text do sum = (sum * 31 + text:byte(i)) & 0xffffffffffff end\n"
+    "    for i = 1, #text do sum = (sum * 31 + text:byte(i)) % 281474976710656 end\n"
     "    return sum\n"
     "end\n"
     "function request(seed)\n"
@@ -233,24 +233,27 @@ Test(lua_rewind, hundred_histories, .timeout = 200) {
 
 /* ---- random numbers ---- */
 
-static const char three_numbers[] = "math.random(1 << 20) << 40 | math.random(1 << 20) << 20 | math.random(1 << 20)";
+static const char three_numbers[] =
+    "(math.random(131072) * 131072 + math.random(131072)) * 131072 + math.random(131072)";
 
 Test(lua_rewind, random_numbers_repeat_unless_reseeded) {
     EACH_WAY (L) {
         cr_assert_eq(hk_lua_checkpoint(L), HK_OK);
         lua_Integer first = integer_of(L, three_numbers);
         cr_assert_eq(hk_lua_rollback(L), HK_OK);
-        cr_assert_eq(integer_of(L, three_numbers), first);
-        cr_assert_eq(hk_lua_rollback_seed(L, 1), HK_OK);
+        cr_assert(integer_of(L, three_numbers) == first || !RANDOM_IS_OF_THE_STATE);
+        cr_assert_eq(hk_lua_rollback_seed(L, 4711), HK_OK);
         lua_Integer one = integer_of(L, three_numbers);
         cr_assert_eq(hk_lua_rollback_seed(L, UINT64_MAX), HK_OK);
         lua_Integer other = integer_of(L, three_numbers);
         cr_assert(one != first && other != first && one != other);
         cr_assert_eq(lua_gettop(L), 0);
-        run(L, "math.randomseed(-1)");
+        cr_assert_eq(hk_lua_rollback_seed(L, UINT64_MAX), HK_OK);
         cr_assert_eq(integer_of(L, three_numbers), other);
+        run(L, "math.randomseed(-1)");
+        cr_assert(integer_of(L, three_numbers) == other || !SEED_IS_AN_INTEGER);
         cr_assert_eq(hk_lua_rollback(L), HK_OK);
-        cr_assert_eq(integer_of(L, three_numbers), first);
+        cr_assert(integer_of(L, three_numbers) == first || !RANDOM_IS_OF_THE_STATE);
         run(L, "package.loaded.math = nil");
         cr_assert_eq(hk_lua_checkpoint(L), HK_OK);
         run(L, "x = 1");
@@ -263,9 +266,7 @@ Test(lua_rewind, random_numbers_repeat_unless_reseeded) {
 /* ---- what is refused ---- */
 
 static int try_all(lua_State *L) {
-    lua_State *main_thread;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-    main_thread = lua_tothread(L, -1);
+    lua_State *main_thread = lua_touserdata(L, lua_upvalueindex(1));
     bool refused = true;
     lua_State *const threads[] = {L, main_thread};
     for (int i = 0; i < 2; i++) {
@@ -287,10 +288,12 @@ static void try_in_hook(lua_State *L, lua_Debug *activation) {
 Test(lua_rewind, is_refused_while_a_call_is_active) {
     EACH_WAY (L) {
         cr_assert_eq(hk_lua_checkpoint(L), HK_OK);
-        lua_register(L, "try_all", try_all);
+        lua_pushlightuserdata(L, L);
+        lua_pushcclosure(L, try_all, 1);
+        lua_setglobal(L, "try_all");
         cr_assert_eq(integer_of(L, "try_all() and 1"), 1);
         cr_assert_eq(integer_of(L, "select(2, pcall(try_all)) and 1"), 1);
-        cr_assert_eq(integer_of(L, "coroutine.wrap(try_all)() and 1"), 1);
+        cr_assert_eq(integer_of(L, "(_VERSION == 'Lua 5.1' or coroutine.wrap(try_all)()) and 1"), 1);
         cr_assert_eq(integer_of(L, "coroutine.wrap(function() return (try_all()) end)() and 1"), 1);
         lua_sethook(L, try_in_hook, LUA_MASKCOUNT, 1);
         run(L, "local x = 1");
@@ -332,7 +335,7 @@ static int count_finalizer(lua_State *L) {
 }
 
 static void add_finalizer(lua_State *L, int *count) {
-    lua_newtable(L);
+    (void)lua_newuserdata(L, 1);
     lua_newtable(L);
     lua_pushlightuserdata(L, count);
     lua_pushcclosure(L, count_finalizer, 1);

@@ -18,7 +18,7 @@ Test(report, statuses_have_their_values_for_ever) {
         HKI_STATUSES(CONSTANT)
 #undef CONSTANT
     };
-    cr_assert_eq(LENGTH_OF(in_order), 15);
+    cr_assert_eq(LENGTH_OF(in_order), 16);
     for (size_t i = 0; i < LENGTH_OF(in_order); i++)
         cr_assert_eq((size_t)in_order[i], i);
     cr_assert_eq(HK_OK, 0);
@@ -26,6 +26,7 @@ Test(report, statuses_have_their_values_for_ever) {
     cr_assert_eq(HK_ERR_DOUBLE_FREE, 7);
     cr_assert_eq(HK_ERR_CORRUPT, 12);
     cr_assert_eq(HK_ERR_WRITE_AFTER_FREE, 14);
+    cr_assert_eq(HK_ERR_CALLBACK, 15);
 }
 
 Test(report, statuses_have_names_and_sentences) {
@@ -34,9 +35,9 @@ Test(report, statuses_have_names_and_sentences) {
     cr_assert_str_eq(hk_status_message(constant), message);
     HKI_STATUSES(NAMED)
 #undef NAMED
-    cr_assert_str_eq(hk_status_name((hk_status)15), "HK_ERR_?");
+    cr_assert_str_eq(hk_status_name((hk_status)16), "HK_ERR_?");
     cr_assert_str_eq(hk_status_name((hk_status)-1), "HK_ERR_?");
-    cr_assert_not_null(hk_status_message((hk_status)15));
+    cr_assert_not_null(hk_status_message((hk_status)16));
     cr_assert_not_null(hk_status_message((hk_status)-1));
 }
 
