@@ -105,7 +105,8 @@ static void alignments_are_kept(void) {
             free(block);
         }
     }
-    void *odd = kept(memalign(48, 10)), *none = kept(memalign(0, 10)), *one = kept(aligned_alloc(1, 10));
+    volatile size_t is_odd = 48, is_none = 0; /* which compilers would refuse to see */
+    void *odd = kept(memalign(is_odd, 10)), *none = kept(memalign(is_none, 10)), *one = kept(aligned_alloc(1, 10));
     REQUIRE((uintptr_t)odd % 64 == 0 && none != NULL && one != NULL);
     free(odd);
     free(none);
@@ -117,14 +118,14 @@ static void alignments_that_are_none(void) {
     void *block = &block;
     for (size_t i = 0; i < LENGTH_OF(wrong); i++)
         REQUIRE(posix_memalign(&block, wrong[i], 10) == EINVAL && block == &block);
-    volatile size_t three = 3, zero = 0, most = SIZE_MAX;
+    volatile size_t three = 3, zero = 0, most = SIZE_MAX, terabyte = (size_t)1 << 40;
     errno = 0;
     REQUIRE(kept(aligned_alloc(three, 12)) == NULL && errno == EINVAL);
     errno = 0;
     REQUIRE(kept(aligned_alloc(zero, 12)) == NULL && errno == EINVAL);
     errno = 0;
     REQUIRE(kept(memalign(most, 12)) == NULL && errno == EINVAL);
-    REQUIRE_ENOMEM(aligned_alloc((size_t)1 << 40, 12));
+    REQUIRE_ENOMEM(aligned_alloc(terabyte, 12));
 }
 
 static void pages(void) {

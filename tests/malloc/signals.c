@@ -50,15 +50,16 @@ static void *send_signals(void *target) {
     return NULL;
 }
 
-static void start_timer(int which, int number, long microseconds) {
+static void handle(int number) {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    struct itimerval times = {{0, microseconds}, {0, microseconds}};
-    REQUIRE(sigaction(number, &action, NULL) == 0 && (which < 0 || setitimer(which, &times, NULL) == 0));
+    REQUIRE(sigaction(number, &action, NULL) == 0);
 }
 
-static void stop_timer(int which) {
-    struct itimerval none = {{0, 0}, {0, 0}};
-    REQUIRE(setitimer(which, &none, NULL) == 0);
+/* 0 stops them. */
+static void set_timers(long real_microseconds, long profiling_microseconds) {
+    struct itimerval real = {{0, real_microseconds}, {0, real_microseconds}};
+    struct itimerval profiling = {{0, profiling_microseconds}, {0, profiling_microseconds}};
+    REQUIRE(setitimer(ITIMER_REAL, &real, NULL) == 0 && setitimer(ITIMER_PROF, &profiling, NULL) == 0);
 }
 
 int main(void) {
@@ -68,9 +69,10 @@ int main(void) {
     require_hakmem();
     hk_set_error_handler(count_report, NULL);
     watched = malloc(100);
-    start_timer(ITIMER_REAL, SIGALRM, 150);
-    start_timer(ITIMER_PROF, SIGPROF, 170);
-    start_timer(-1, SIGUSR1, 0);
+    handle(SIGALRM);
+    handle(SIGPROF);
+    handle(SIGUSR1);
+    set_timers(150, 170);
     REQUIRE(pthread_create(&sender, NULL, send_signals, &self) == 0);
     for (int i = 0; i < STEPS || atomic_load(&signals) < SIGNALS_WANTED; i++) {
         load_step(slots, LENGTH_OF(slots), &state);
@@ -84,8 +86,7 @@ int main(void) {
     }
     atomic_store(&stop, true);
     REQUIRE(pthread_join(sender, NULL) == 0);
-    stop_timer(ITIMER_REAL);
-    stop_timer(ITIMER_PROF);
+    set_timers(0, 0);
     REQUIRE(atomic_load(&reports) >= SIGNALS_WANTED);
     load_empty(slots, LENGTH_OF(slots));
     REQUIRE(hk_arena_check(hk_arena_default()) == HK_OK);
