@@ -13,7 +13,7 @@ const char *hk_version(void) {
 __attribute__((alias("hk_version"), visibility("hidden"))) const char *hki_own_version(void);
 
 __attribute__((constructor)) static void start_early(void) {
-    if (hk_version == hki_own_version)
+    if (HKI_IS_SAME(hk_version, hki_own_version))
         hki_start_at_load(); /* a failure shows at the first allocation, which tries again */
 }
 

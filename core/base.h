@@ -99,6 +99,15 @@ HKI_INLINE unsigned hki_take_row(uint64_t *word, unsigned *first) {
     return count;
 }
 
+/* Whether two names stand for the same function in this process. Compilers take two names for two functions, whatever the
+ * dynamic linker will make of one of them. */
+typedef void (*hki_function)(void);
+HKI_INLINE bool hki_is_same_function(hki_function a, hki_function b) {
+    __asm__("" : "+r"(a));
+    return a == b;
+}
+#define HKI_IS_SAME(a, b) hki_is_same_function((hki_function)(a), (hki_function)(b))
+
 /* Marks functions that are compiled for processors with 32-byte registers; hki_cpu_is_wide tells whether this is
  * one. */
 #if defined(__x86_64__)

@@ -16,7 +16,7 @@ static void delete_one(void *pointer) {
 void plain(void *pointer) OPERATOR("_ZdlPv", delete_one);
 
 static void delete_array(void *pointer) {
-    if (HKI_UNLIKELY(plain != delete_one))
+    if (HKI_UNLIKELY(!HKI_IS_SAME(plain, delete_one)))
         plain(pointer);
     else
         hkm_push(NAME, pointer);
@@ -24,7 +24,7 @@ static void delete_array(void *pointer) {
 void plain_array(void *pointer) OPERATOR("_ZdaPv", delete_array);
 
 static void delete_one_sized(void *pointer, size_t size) {
-    if (HKI_UNLIKELY(plain != delete_one))
+    if (HKI_UNLIKELY(!HKI_IS_SAME(plain, delete_one)))
         plain(pointer);
     else
         hkm_push_sized(NAME, pointer, size);
@@ -32,7 +32,7 @@ static void delete_one_sized(void *pointer, size_t size) {
 void sized(void *pointer, size_t size) OPERATOR("_ZdlPvm", delete_one_sized);
 
 static void delete_array_sized(void *pointer, size_t size) {
-    if (HKI_UNLIKELY(plain_array != delete_array || plain != delete_one))
+    if (HKI_UNLIKELY(!HKI_IS_SAME(plain_array, delete_array) || !HKI_IS_SAME(plain, delete_one)))
         plain_array(pointer);
     else
         hkm_push_sized(NAME, pointer, size);
@@ -65,7 +65,7 @@ static void delete_array_aligned(void *pointer, size_t alignment) {
 void aligned_array(void *pointer, size_t alignment) OPERATOR("_ZdaPvSt11align_val_t", delete_array_aligned);
 
 static void delete_one_sized_aligned(void *pointer, size_t size, size_t alignment) {
-    if (HKI_UNLIKELY(aligned != delete_one_aligned))
+    if (HKI_UNLIKELY(!HKI_IS_SAME(aligned, delete_one_aligned)))
         aligned(pointer, alignment);
     else
         hkm_push_sized_aligned(NAME, pointer, size, alignment);
@@ -74,7 +74,7 @@ void sized_aligned(void *pointer, size_t size, size_t alignment)
     OPERATOR("_ZdlPvmSt11align_val_t", delete_one_sized_aligned);
 
 static void delete_array_sized_aligned(void *pointer, size_t size, size_t alignment) {
-    if (HKI_UNLIKELY(aligned_array != delete_array_aligned || aligned != delete_one_aligned))
+    if (HKI_UNLIKELY(!HKI_IS_SAME(aligned_array, delete_array_aligned) || !HKI_IS_SAME(aligned, delete_one_aligned)))
         aligned_array(pointer, alignment);
     else
         hkm_push_sized_aligned(NAME, pointer, size, alignment);

@@ -67,23 +67,23 @@ static void *new_one(size_t size) {
 void *one(size_t size) OPERATOR("_Znwm", new_one);
 
 static void *new_array(size_t size) {
-    return HKI_LIKELY(one == new_one) ? new_one(size) : one(size);
+    return HKI_LIKELY(HKI_IS_SAME(one, new_one)) ? new_one(size) : one(size);
 }
 void *array(size_t size) OPERATOR("_Znam", new_array);
 
 static HKI_MISS void *new_one_nothrow_slow(size_t size, const void *nothrow) {
-    void *block = one == new_one ? allocate(size, 1) : NULL;
+    void *block = HKI_IS_SAME(one, new_one) ? allocate(size, 1) : NULL;
     return block != NULL ? block : displaced_operator("_ZnwmRKSt9nothrow_t", size).one_nothrow(size, nothrow);
 }
 
 static void *new_one_nothrow(size_t size, const void *nothrow) {
-    void *block = HKI_LIKELY(one == new_one) ? hki_process_pop(hki_class_table_malloc, size) : NULL;
+    void *block = HKI_LIKELY(HKI_IS_SAME(one, new_one)) ? hki_process_pop(hki_class_table_malloc, size) : NULL;
     return HKI_LIKELY(block != NULL) ? block : new_one_nothrow_slow(size, nothrow);
 }
 void *one_nothrow(size_t size, const void *nothrow) OPERATOR("_ZnwmRKSt9nothrow_t", new_one_nothrow);
 
 static void *new_array_nothrow(size_t size, const void *nothrow) {
-    if (HKI_LIKELY(array == new_array))
+    if (HKI_LIKELY(HKI_IS_SAME(array, new_array)))
         return new_one_nothrow(size, nothrow);
     return displaced_operator("_ZnamRKSt9nothrow_t", size).one_nothrow(size, nothrow);
 }
@@ -105,7 +105,7 @@ void *aligned_array(size_t size, size_t alignment) OPERATOR("_ZnamSt11align_val_
 
 static void *new_aligned_nothrow(size_t size, size_t alignment, const void *nothrow) {
     static const char symbol[] = "_ZnwmSt11align_val_tRKSt9nothrow_t";
-    void *block = aligned == new_aligned ? allocate(size, alignment) : NULL;
+    void *block = HKI_IS_SAME(aligned, new_aligned) ? allocate(size, alignment) : NULL;
     return HKI_LIKELY(block != NULL) ? block
                                      : displaced_operator(symbol, size).aligned_nothrow(size, alignment, nothrow);
 }
@@ -114,7 +114,7 @@ void *aligned_nothrow(size_t size, size_t alignment, const void *nothrow)
 
 static void *new_aligned_array_nothrow(size_t size, size_t alignment, const void *nothrow) {
     static const char symbol[] = "_ZnamSt11align_val_tRKSt9nothrow_t";
-    if (HKI_LIKELY(aligned_array == new_aligned_array))
+    if (HKI_LIKELY(HKI_IS_SAME(aligned_array, new_aligned_array)))
         return new_aligned_nothrow(size, alignment, nothrow);
     return displaced_operator(symbol, size).aligned_nothrow(size, alignment, nothrow);
 }
