@@ -108,7 +108,7 @@ static hk_block_state state_of(uintptr_t granule) {
 
 hki_block hki_block_find(const void *pointer) {
     hki_block block = {.kind = HK_POINTER_FOREIGN, .status = HK_ERR_FOREIGN_POINTER, .size_class = HKI_CLASS_LARGE};
-    uintptr_t granule = ((uintptr_t)pointer - hki_registry.base) >> HKI_GRANULE_SHIFT;
+    uintptr_t granule = ((uintptr_t)pointer - hki_window_base()) >> HKI_GRANULE_SHIFT;
     if (!hki_granule_exists(granule) || !find_in_segments(&block, granule))
         return block;
     if (block.kind == HK_POINTER_FOREIGN)

@@ -79,7 +79,7 @@ static void list_remove(hki_large_list *list, hki_unit *unit) {
 /* The pages behind the last line: a block keeps no memory that it does not hold, whether it has shrunk or
  * begun with segments that have pages. */
 static void purge_tail(uint32_t segment, size_t lines, size_t old_lines) {
-    uintptr_t start = hki_registry.base + ((uintptr_t)segment << HKI_SEGMENT_SHIFT);
+    uintptr_t start = hki_window_base() + ((uintptr_t)segment << HKI_SEGMENT_SHIFT);
     size_t end = segments_of(lines) << HKI_SEGMENT_SHIFT;
     uintptr_t from = hki_align_up(start + (lines << HKI_LINE_SHIFT), hki_os_page_size());
     size_t old_end = hki_min(end, old_lines << HKI_LINE_SHIFT);

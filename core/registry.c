@@ -85,7 +85,7 @@ static bool reserve(size_t window, bool reserved) {
         hki_os_unmap(start, bytes);
         return false;
     }
-    hki_registry.base = (uintptr_t)base;
+    atomic_store_explicit(&hki_registry.base, (uintptr_t)base, memory_order_relaxed);
     segment_count = segments;
     window_is_reserved = reserved;
     return true;
@@ -136,7 +136,7 @@ void *hki_slot_take(hki_slots *slots) {
 /* ---- segments ---- */
 
 static char *segment_address(size_t segment) {
-    return (char *)hki_registry.base + (segment << HKI_SEGMENT_SHIFT);
+    return (char *)hki_window_base() + (segment << HKI_SEGMENT_SHIFT);
 }
 
 static hki_segment_state state_of(size_t segment) {
@@ -162,7 +162,7 @@ static bool make_writable(size_t end) {
 static uint32_t find_unused(size_t count, size_t alignment) {
     while (lowest_unused < segment_count && state_of(lowest_unused) != HKI_SEGMENT_UNUSED)
         lowest_unused++;
-    size_t base = hki_registry.base >> HKI_SEGMENT_SHIFT;
+    size_t base = hki_window_base() >> HKI_SEGMENT_SHIFT;
     size_t first = lowest_unused;
     for (;;) {
         first = hki_align_up(base + first, alignment) - base;

@@ -13,7 +13,7 @@
 #include "metadata.h"
 
 typedef struct hki_registry_tables {
-    uintptr_t base;              /* of the window; a multiple of the segment size */
+    _Atomic uintptr_t base;      /* of the window; a multiple of the segment size. Read before `granules`, which decides */
     _Atomic uintptr_t granules;  /* of the window; 0 before the start. Stored last, pairs with hki_granule_find */
     _Atomic uint64_t *live;      /* a word for 64 granules: where a live block starts */
     _Atomic uint32_t *line_tags; /* whose run a line belongs to, and its class: see HKI_TAG_SHIFT */
@@ -90,9 +90,13 @@ bool hki_segments_are_scarce(void);
 /* One more than the highest segment ever taken. Any thread. */
 uint32_t hki_segments_end(void);
 
+HKI_INLINE uintptr_t hki_window_base(void) {
+    return atomic_load_explicit(&hki_registry.base, memory_order_relaxed);
+}
+
 /* The granule's number in the window, or a number out of bounds for what is not in the window or not at a granule. */
 HKI_INLINE uintptr_t hki_granule_of(const void *pointer) {
-    return hki_rotate_right((uintptr_t)pointer - hki_registry.base, HKI_GRANULE_SHIFT);
+    return hki_rotate_right((uintptr_t)pointer - hki_window_base(), HKI_GRANULE_SHIFT);
 }
 
 HKI_INLINE bool hki_granule_exists(uintptr_t granule) {
@@ -100,7 +104,7 @@ HKI_INLINE bool hki_granule_exists(uintptr_t granule) {
 }
 
 HKI_INLINE void *hki_granule_address(uintptr_t granule) {
-    return (void *)(hki_registry.base + (granule << HKI_GRANULE_SHIFT));
+    return (void *)(hki_window_base() + (granule << HKI_GRANULE_SHIFT));
 }
 
 HKI_INLINE _Atomic uint64_t *hki_live_word(uintptr_t granule) {

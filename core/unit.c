@@ -308,7 +308,7 @@ static bool use_segments(hki_pool *pool, uint32_t first, size_t from, size_t cou
 
 /* A row of free segments that have pages already; 0 if there is none among the first few. */
 static uint32_t find_free_segments(const hki_pool *pool, size_t count, size_t alignment) {
-    size_t base = hki_registry.base >> HKI_SEGMENT_SHIFT;
+    size_t base = hki_window_base() >> HKI_SEGMENT_SHIFT;
     uint32_t number = pool->first_segments[HKI_BUCKET_FREE];
     for (unsigned tried = 0; number != 0 && tried < SEGMENTS_TRIED; tried++) {
         if ((base + number) % alignment == 0 && are_free_segments(pool, number, count))
@@ -345,7 +345,7 @@ uint32_t hki_pool_take_segments(hki_pool *pool, size_t count, size_t alignment, 
     *clean = true;
     if (!pool->is_private)
         return take_from_shared(pool, count, alignment, clean);
-    size_t base = hki_registry.base >> HKI_SEGMENT_SHIFT;
+    size_t base = hki_window_base() >> HKI_SEGMENT_SHIFT;
     size_t first = hki_align_up(base + pool->start, alignment) - base;
     for (; first - pool->start < pool->count && count <= pool->count; first += alignment) {
         if (!are_free_segments(pool, (uint32_t)first, count))
