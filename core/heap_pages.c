@@ -12,21 +12,26 @@ enum { FREED_PER_UNIT = 4096 };
  * time until so many times hki_purge_delay_ms are over: most of them will be in use again by then. */
 enum { LITTLE_IS_ONE_IN = 8, PATIENCE = 8 };
 
-static unsigned lines_per_page(void) {
-    return (unsigned)hki_max(hki_os_page_size() >> HKI_LINE_SHIFT, 1);
+/* How pages lie in a unit. */
+typedef struct page_shape {
+    unsigned lines;  /* of a page */
+    uint64_t starts; /* the lines that pages begin with */
+} page_shape;
+
+static page_shape shape_of_pages(void) {
+    page_shape shape = {.lines = (unsigned)hki_max(hki_os_page_size() >> HKI_LINE_SHIFT, 1)};
+    for (unsigned i = 0; i < HKI_LINES_PER_UNIT; i += shape.lines)
+        shape.starts |= UINT64_C(1) << i;
+    return shape;
 }
 
 /* Those of the lines that make up whole pages. */
-static uint64_t whole_pages(uint64_t lines) {
-    unsigned per_page = lines_per_page();
-    if (per_page >= HKI_LINES_PER_UNIT)
-        return per_page == HKI_LINES_PER_UNIT && lines == HKI_ALL_LINES ? lines : 0;
-    uint64_t starts = 0;
-    for (unsigned i = 0; i < HKI_LINES_PER_UNIT; i += per_page)
-        starts |= UINT64_C(1) << i;
-    for (unsigned i = 1; i < per_page; i *= 2)
+static uint64_t whole_pages(page_shape shape, uint64_t lines) {
+    if (shape.lines >= HKI_LINES_PER_UNIT)
+        return shape.lines == HKI_LINES_PER_UNIT && lines == HKI_ALL_LINES ? lines : 0;
+    for (unsigned i = 1; i < shape.lines; i *= 2)
         lines &= lines >> i;
-    return (lines & starts) * hki_bit_range(0, per_page);
+    return (lines & shape.starts) * hki_bit_range(0, shape.lines);
 }
 
 /* One bit for each page, of lines that make up whole ones; pages have four lines at least. */
@@ -62,10 +67,10 @@ static void purge_lines(uint32_t number, uint64_t lines) {
 }
 
 /* Returns how many lines there are on pages without a live block, whether they go now or may go at the next look. */
-static unsigned look_at_unit(uint32_t number, bool all) {
+static unsigned look_at_unit(uint32_t number, page_shape shape, bool all) {
     hki_unit *unit = hki_unit_at(number);
-    uint64_t idle = whole_pages(idle_lines(number));
-    uint64_t dirty = idle & ~whole_pages(unit->clean_lines);
+    uint64_t idle = whole_pages(shape, idle_lines(number));
+    uint64_t dirty = idle & ~whole_pages(shape, unit->clean_lines);
     uint64_t now = all ? dirty : dirty & lines_of_bits(unit->stale_pages);
     if (now != 0)
         purge_lines(number, now);
@@ -75,11 +80,12 @@ static unsigned look_at_unit(uint32_t number, bool all) {
 
 /* Returns whether there was anything to see. */
 static bool look(hki_heap *heap, bool all) {
+    const page_shape shape = shape_of_pages();
     size_t lines = 0, units = atomic_load_explicit(&heap->units, memory_order_relaxed);
     for (uint32_t number = heap->room; number != 0; number = hki_unit_at(number)->next)
-        lines += look_at_unit(number, all);
+        lines += look_at_unit(number, shape, all);
     for (uint32_t number = heap->full; number != 0; number = hki_unit_at(number)->next)
-        lines += look_at_unit(number, all);
+        lines += look_at_unit(number, shape, all);
     heap->little_idle = lines <= units * HKI_LINES_PER_UNIT / LITTLE_IS_ONE_IN;
     return lines != 0;
 }
