@@ -1,5 +1,5 @@
-/* compare: `hkbench compare`, `hkbench arenas`, `hkbench lua` and `hkbench preload`, every row with every allocator, in fresh
- * processes. */
+/* compare: `hkbench compare`, `hkbench arenas`, `hkbench lua` and `hkbench preload`, every row with every allocator,
+ * in fresh processes. */
 #ifndef HKBENCH_COMPARE_H
 #define HKBENCH_COMPARE_H
 

@@ -39,8 +39,8 @@ void lua_owner_close(const lua_memory *memory, const lua_owner *owner);
 /* Ends an arena, and the state in it without lua_close. NULL is ignored. */
 void lua_end_arena(const lua_memory *memory, hk_arena *arena);
 
-/* The file of a program of bench/lua, by its name, or of any by its path: where an installed hkbench keeps its programs,
- * then in the source tree that this one was built from. Ends the process if there is none. */
+/* The file of a program of bench/lua, by its name, or of any by its path: where an installed hkbench keeps its
+ * programs, then in the source tree that this one was built from. Ends the process if there is none. */
 void lua_find_program(const char *name, char *path, size_t size);
 
 /* Runs a text; an error ends the process. */

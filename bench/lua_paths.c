@@ -1,5 +1,5 @@
-/* lua_paths: calls of a Lua allocator function, one kind of them over and over, for bench/lua_instructions to count. The
- * function is hk_lua_alloc, or with l_alloc that of lauxlib.c on whatever malloc there is.
+/* lua_paths: calls of a Lua allocator function, one kind of them over and over, for bench/lua_instructions to count.
+ * The function is hk_lua_alloc, or with l_alloc that of lauxlib.c on whatever malloc there is.
  *
  * usage: lua_paths hk_lua_alloc|l_alloc pair|same|move|null COUNT */
 #include <hakmem_lua.h>

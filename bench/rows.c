@@ -48,8 +48,8 @@ static const row rows_of_lua[] = {
     {"nbody", "lua-program", NO_MEAN, {"--script", "nbody"}, NULL, "--blocks", "20000"},
 };
 
-/* stress-ng calls malloc_trim all the time, which does nothing unless the allocator has a function of that name: so it is
- * shown, but counts nowhere. */
+/* stress-ng calls malloc_trim all the time, which does nothing unless the allocator has a function of that name: so it
+ * is shown, but counts nowhere. */
 static const row rows_of_preload[] = {
     {"fixed:128B", "fixed", SINGLE_THREAD, {"--size-min", "128"}, NULL, "--operations", "4000000"},
     {"fixed:1024B", "fixed", SINGLE_THREAD, {"--size-min", "1024"}, NULL, "--operations", "4000000"},

@@ -1,6 +1,7 @@
 /* workload_lua_program: a Lua program in an interpreter of its own. With hakmem that is hklua, with the others
- * hkbench-lua with the allocator's library preloaded; both lie beside hkbench. The time is what the interpreter took of a
- * processor, from its start to its end: programs here have one thread, and waiting for a processor is nobody's doing. */
+ * hkbench-lua with the allocator's library preloaded; both lie beside hkbench. The time is what the interpreter took
+ * of a processor, from its start to its end: programs here have one thread, and waiting for a processor is nobody's
+ * doing. */
 #include "lua_memory.h"
 #include "support.h"
 

@@ -108,22 +108,28 @@ static bool end_if_parked(hki_heap *heap, uint32_t first_line, unsigned size_cla
     return true;
 }
 
-/* Parks blocks, of which neighbours are often in the same run. */
+/* Parks blocks, of which neighbours are often in the same word of bits, or at least in the same run. */
 void hki_heap_park(hki_heap *heap, const uintptr_t *granules, uint32_t count, unsigned size_class) {
     hki_class_books *books = &heap->books[size_class];
     uint32_t first_line = 0, end_line = 0;
     hki_run *run = NULL;
     hki_count_add(&books->parked, count);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count;) {
         uint32_t line = hki_granule_line(granules[i]);
         if (line < first_line || line >= end_line) {
             first_line = hki_run_at(line);
             run = hki_run_record(first_line);
             end_line = first_line + hki_run_lines(run);
         }
-        hki_run_park(run, granules[i]);
-        if (run->parked == 1)
+        uint32_t begin = i;
+        uintptr_t word = granules[i] >> 6;
+        uint64_t bits = 0;
+        do
+            bits |= hki_granule_mask(granules[i++]);
+        while (i < count && granules[i] >> 6 == word);
+        if (run->parked == 0)
             run_list_add(heap, first_line, size_class);
+        hki_run_park(run, word, bits, i - begin);
         if (HKI_UNLIKELY(run->parked == run->blocks) && end_if_parked(heap, first_line, size_class))
             end_line = 0;
     }
@@ -136,8 +142,7 @@ static void park_word(hki_heap *heap, size_t word, uint64_t bits, unsigned size_
     unsigned count = hki_count_bits(bits);
     if (run->parked == 0)
         run_list_add(heap, first_line, size_class);
-    hki_registry.parked[word] |= bits;
-    run->parked = (uint16_t)(run->parked + count);
+    hki_run_park(run, word, bits, count);
     hki_count_add(&heap->books[size_class].parked, count);
     end_if_parked(heap, first_line, size_class);
 }

@@ -54,12 +54,11 @@ void hki_run_remove(uint32_t first_line);
 unsigned hki_run_unpark(uint32_t first_line, uintptr_t *granules, unsigned max);
 /* Which lines of a run (a mask in the words of its unit) only parked blocks reach into. */
 uint64_t hki_run_parked_lines(uint32_t first_line);
-/* Parks a block. */
-HKI_INLINE void hki_run_park(hki_run *run, uintptr_t granule) {
-    uint64_t *word = &hki_registry.parked[granule >> 6];
-    HKI_ASSERT((*word & hki_granule_mask(granule)) == 0 && run->parked < run->blocks);
-    *word |= hki_granule_mask(granule);
-    run->parked++;
+/* Parks blocks of one word of bits, `count` of them. */
+HKI_INLINE void hki_run_park(hki_run *run, size_t word, uint64_t bits, uint32_t count) {
+    HKI_ASSERT((hki_registry.parked[word] & bits) == 0 && run->parked + count <= run->blocks);
+    hki_registry.parked[word] |= bits;
+    run->parked = (uint16_t)(run->parked + count);
 }
 
 #endif

@@ -29,7 +29,7 @@ local function add_constraint(strength, output, inputs, compute)
         {strength = strength, output = output, inputs = inputs, compute = compute, is_on = false}, Constraint
     )
     for _, variable in ipairs({output, table.unpack(inputs)}) do
-        variable.constraints[it] = true
+        table.insert(variable.constraints, it)
     end
     it:satisfy(new_mark())
     return it
@@ -82,7 +82,7 @@ function Constraint:propagate(mark)
         constraint.output.strength = constraint:output_strength()
         constraint.output.mark = mark
         constraint:execute()
-        for consumer in pairs(constraint.output.constraints) do
+        for _, consumer in ipairs(constraint.output.constraints) do
             if consumer.is_on and consumer ~= constraint and consumer.output ~= constraint.output then
                 todo[#todo + 1] = consumer
                 if consumer.output.mark == mark and consumer.output == self.output then
@@ -96,9 +96,19 @@ function Constraint:propagate(mark)
     end
 end
 
+-- The youngest are the first to go.
+local function forget(list, item)
+    for i = #list, 1, -1 do
+        if list[i] == item then
+            table.remove(list, i)
+            return
+        end
+    end
+end
+
 function Constraint:remove()
     for _, variable in ipairs({self.output, table.unpack(self.inputs)}) do
-        variable.constraints[self] = nil
+        forget(variable.constraints, self)
     end
     if not self.is_on then
         return
@@ -106,7 +116,7 @@ function Constraint:remove()
     self.is_on = false
     self.output.determined_by = nil
     self.output.strength = WEAKEST
-    for constraint in pairs(self.output.constraints) do
+    for _, constraint in ipairs(self.output.constraints) do
         if not constraint.is_on and constraint.output == self.output then
             constraint:satisfy(new_mark())
         end
@@ -120,7 +130,7 @@ local function plan_from(edit)
     while #todo > 0 do
         local constraint = table.remove(todo)
         plan[#plan + 1] = constraint
-        for consumer in pairs(constraint.output.constraints) do
+        for _, consumer in ipairs(constraint.output.constraints) do
             if consumer.is_on and consumer ~= constraint and consumer.output ~= constraint.output then
                 todo[#todo + 1] = consumer
             end

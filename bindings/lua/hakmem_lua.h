@@ -9,8 +9,8 @@
  * Memory that C libraries take from malloc for themselves (a database client, say) is not in the arena.
  *
  * A limit is best set when the libraries are open, with hk_arena_set_limit: below some 24 KB luaL_openlibs fails, and
- * while a state is being made Lua does not collect garbage and try again. LuaJIT dies when it is refused memory while it
- * makes a state, with any allocator; there hk_lua_newstate applies the config's limit afterwards.
+ * while a state is being made Lua does not collect garbage and try again. LuaJIT dies when it is refused memory while
+ * it makes a state, with any allocator; there hk_lua_newstate applies the config's limit afterwards.
  *
  * In sections: allocator function and states; rewinding; pools of states, for many threads.
  *
@@ -35,10 +35,10 @@ extern "C" {
 /* A lua_Alloc; also fits Lua 5.1 to 5.3 and LuaJIT. `arena` is the hk_arena * that takes it all; it stays the caller's,
  * and must outlive the state. Sizes are in bytes. `old_size` is the block's exact size, and a kind of object that is
  * ignored where `pointer` is NULL. NULL says that the arena's limit or the system does not allow the block; Lua (not
- * 5.1 and LuaJIT) then collects garbage, tries once more, and raises "not enough memory". A block that shrinks never fails.
- * A pointer or an old size that is wrong is misuse (hakmem.h, section 2), whoever calls: Lua never errs there, but
- * memory that was overwritten, or a library that frees what is not its own, shows here. LuaJIT does err, about closures
- * that it could not finish for want of memory: in libhakmem_luajit.a the size of what is freed is not checked.
+ * 5.1 and LuaJIT) then collects garbage, tries once more, and raises "not enough memory". A block that shrinks never
+ * fails. A pointer or an old size that is wrong is misuse (hakmem.h, section 2), whoever calls: Lua never errs there,
+ * but memory that was overwritten, or a library that frees what is not its own, shows here. LuaJIT does err, about
+ * closures that it could not finish for want of memory: in libhakmem_luajit.a the size of what is freed is not checked.
  * Threads: as the arena. Lua states are used by one thread at a time, so HK_ARENA_ONE_THREAD_AT_A_TIME is right for an
  * arena of one state, and for several states that share a thread or a lock. */
 HK_API void *hk_lua_alloc(void *arena, void *pointer, size_t old_size, size_t new_size);
@@ -73,23 +73,24 @@ HK_API void hk_lua_close_fast(lua_State *L);
  * All three take the state's main thread, and only while no call is active: neither from within a function that Lua
  * has called, nor from a hook, nor with a coroutine running. They return
  *   HK_ERR_BUSY              a call is active, or another thread is inside of the arena;
- *   HK_ERR_INVALID_ARGUMENT  L is NULL, not the main thread, or has another allocator function; rollback: no checkpoint;
+ *   HK_ERR_INVALID_ARGUMENT  L is NULL, not the main thread, or has another allocator function; rollback: there is
+ *                            no checkpoint;
  *   HK_ERR_UNSUPPORTED       the arena is not of HK_ARENA_REWINDABLE;
  *   HK_ERR_NO_MEMORY         checkpoint: the base does not fit.
  * After a failure the state is as it was, but that a failed checkpoint may have collected garbage.
  *
  * Hazards, beside those of hk_arena_rollback:
  * - No finalizer runs for what is gone. Files, sockets and locks opened since leak; userdata of those closed since come
- *   back dangling (closing such a file again is undefined): let requests open and close what they use, and neither close
- *   nor keep what the application had opened before.
+ *   back dangling (closing such a file again is undefined): let requests open and close what they use, and neither
+ *   close nor keep what the application had opened before.
  * - Values kept outside of the state, in C, are stale if they came to be since: references of luaL_ref, pointers to
  *   strings and userdata, coroutines.
  * - math.random goes on from where it was at the checkpoint, with the same numbers in each request. Where that matters,
  *   use hk_lua_rollback_seed. The seed of string hashes stays what it was, too.
  * - What is not in the arena does not go back: the environment, the current directory, buffers of stdio, C libraries'
  *   own memory. In Lua 5.1 and 5.3 the generator of math.random is the C library's, one for the whole process.
- * - LuaJIT: machine code lies outside of the arena, and is thrown away by checkpoint, rollback and hk_lua_close_fast; so
- *   each request starts in the interpreter. Callbacks of the FFI that were made since the checkpoint leak. */
+ * - LuaJIT: machine code lies outside of the arena, and is thrown away by checkpoint, rollback and hk_lua_close_fast;
+ *   so each request starts in the interpreter. Callbacks of the FFI that were made since the checkpoint leak. */
 
 /* Collects all garbage, and then makes the state's present its base (hk_arena_checkpoint). Garbage would be kept for
  * ever, and a collection that was under way would go on in each request and write to every object. */
@@ -117,9 +118,10 @@ HK_API hk_status hk_lua_rollback_seed(lua_State *L, uint64_t seed);
 typedef struct hk_lua_pool hk_lua_pool;
 
 /* Prepares a new, empty state: opens libraries, loads the application, sets a limit that is lower than the config's, or
- * higher. It is called as Lua calls C functions, with nothing on the stack: an error may be raised, and what it leaves on
- * the stack is dropped. Any status but HK_OK ends the state, and is what hk_lua_pool_take or hk_lua_pool_create returns.
- * It is called by the thread that needs the state, and may be called by several at once, for different states. */
+ * higher. It is called as Lua calls C functions, with nothing on the stack: an error may be raised, and what it leaves
+ * on the stack is dropped. Any status but HK_OK ends the state, and is what hk_lua_pool_take or hk_lua_pool_create
+ * returns. It is called by the thread that needs the state, and may be called by several at once, for different
+ * states. */
 typedef hk_status (*hk_lua_warm_up)(lua_State *L, void *user_data);
 /* Gets the message of an error that a warm-up has raised; it lives until the function returns. By any thread. */
 typedef void (*hk_lua_pool_report)(const char *message, void *user_data);
@@ -144,11 +146,11 @@ typedef struct hk_lua_pool_config {
 #define HK_LUA_POOL_CONFIG_INIT ((hk_lua_pool_config){.struct_size = sizeof(hk_lua_pool_config)})
 #endif
 
-/* Makes a pool and its initial states, and stores it in *pool; the caller owns it until hk_lua_pool_destroy. `config` is
- * not kept. On failure *pool is NULL and nothing is left behind:
- *   HK_ERR_INVALID_ARGUMENT  pool or config is NULL, struct_size is wrong, there is no warm_up, max_states is out of its
- *                            bounds, initial_states is larger, or the arena's config is without HK_ARENA_REWINDABLE, has
- *                            a wrong struct_size, or too long a name;
+/* Makes a pool and its initial states, and stores it in *pool; the caller owns it until hk_lua_pool_destroy. `config`
+ * is not kept. On failure *pool is NULL and nothing is left behind:
+ *   HK_ERR_INVALID_ARGUMENT  pool or config is NULL, struct_size is wrong, there is no warm_up, max_states is out of
+ *                            its bounds, initial_states is larger, or the arena's config is without
+ *                            HK_ARENA_REWINDABLE, has a wrong struct_size, or too long a name;
  *   HK_ERR_NO_MEMORY, _LIMIT the process heap has no memory for the pool itself;
  *   or, where initial states are made, any status of making a state: see hk_lua_pool_take. */
 HK_API hk_status hk_lua_pool_create(const hk_lua_pool_config *config, hk_lua_pool **pool);
@@ -168,8 +170,8 @@ HK_API hk_status hk_lua_pool_take(hk_lua_pool *pool, lua_State **L);
 /* The same, but it does not wait: HK_ERR_BUSY if max_states are taken or just being made, given back or ended. */
 HK_API hk_status hk_lua_pool_try_take(hk_lua_pool *pool, lua_State **L);
 
-/* Gives back a state that was taken, and rewinds it. L is its main thread, with no call active. Takes time in proportion
- * to the pages written since it was taken, and little to the number of states that are taken.
+/* Gives back a state that was taken, and rewinds it. L is its main thread, with no call active. Takes time in
+ * proportion to the pages written since it was taken, and little to the number of states that are taken.
  * HK_ERR_INVALID_ARGUMENT: pool or L is NULL, or the pool has no such state taken: it is given back already, is just
  * being given back by another thread, or is not of this pool. HK_ERR_BUSY: a call is active. After a failure the state
  * is still taken. */

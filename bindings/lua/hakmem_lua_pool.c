@@ -1,5 +1,5 @@
-/* hakmem_lua_pool: warm states for many threads. A pool's `lock` guards all of it but `config`, which never changes, and
- * the states themselves, which belong to whoever made, took or returns them.
+/* hakmem_lua_pool: warm states for many threads. A pool's `lock` guards all of it but `config`, which never changes,
+ * and the states themselves, which belong to whoever made, took or returns them.
  *
  * Invariants, under the lock:
  *   states[0 .. idle) are idle, at their checkpoint; states[idle .. count) are taken;

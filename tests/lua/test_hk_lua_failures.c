@@ -124,8 +124,8 @@ static void refuse(troublemaker *it, size_t from, size_t count) {
     it->refused_to = count < SIZE_MAX - from ? from + count : SIZE_MAX;
 }
 
-/* Request k and `count` in all are refused, for k = 0, 1, 2, ... until the script needs no more. LuaJIT does not survive
- * a refusal while it makes a state, and is spared it. */
+/* Request k and `count` in all are refused, for k = 0, 1, 2, ... until the script needs no more. LuaJIT does not
+ * survive a refusal while it makes a state, and is spared it. */
 static void refuse_each(size_t count) {
     unsigned failed = 0;
     bool was_reached = true;

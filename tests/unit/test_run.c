@@ -44,6 +44,10 @@ static void assert_created(uint32_t line, unsigned lines, unsigned size_class) {
     }
 }
 
+static void park(uint32_t first_line, uintptr_t granule) {
+    hki_run_park(hki_run_record(first_line), granule >> 6, hki_granule_mask(granule), 1);
+}
+
 Test(run, blocks_of_each_class_begin_parked, .init = take_unit) {
     for (unsigned i = 0; i < HKI_CLASSES; i++) {
         const unsigned lengths[] = {hki_classes[i].few_lines, hki_classes[i].exact_lines, HKI_RUN_LINES_MAX};
@@ -78,7 +82,7 @@ Test(run, unparks_the_lowest_blocks_in_descending_order, .init = take_unit) {
     for (unsigned i = 0; i < 5; i++)
         cr_assert_eq(got[i], start + (4 - i) * 6);
     cr_assert_eq(hki_run_record(first_line)->parked, 59);
-    hki_run_park(hki_run_record(first_line), start + 12);
+    park(first_line, start + 12);
     cr_assert_eq(hki_run_unpark(first_line, got, 2), 2);
     cr_assert_eq(got[0], start + 5 * 6);
     cr_assert_eq(got[1], start + 12);
@@ -103,7 +107,7 @@ static void park_and_unpark_at_random(unsigned size_class, unsigned lines, uint3
     for (int i = 0; i < 2000; i++) {
         uintptr_t at = next_random(&seed) % blocks * stride;
         if (out[at]) {
-            hki_run_park(hki_run_record(first_line), start + at);
+            park(first_line, start + at);
             out[at] = false;
             outside--;
             continue;
@@ -165,7 +169,7 @@ Test(run, new_run_takes_no_sized_liberties, .init = take_unit) {
 Test(run, parking_twice_asserts, .init = take_unit, .signal = HKI_IS_DEBUG ? SIGABRT : 0) {
     hki_run_create(first_line, 1, HKI_CLASS_64, TAG);
     if (HKI_IS_DEBUG)
-        hki_run_park(hki_run_record(first_line), hki_line_granule(first_line));
+        park(first_line, hki_line_granule(first_line));
 }
 
 Test(run, removing_a_run_in_use_asserts, .init = take_unit, .signal = HKI_IS_DEBUG ? SIGABRT : 0) {
