@@ -13,7 +13,7 @@
 #include "metadata.h"
 
 typedef struct hki_registry_tables {
-    _Atomic uintptr_t base; /* of the window; a multiple of the segment size. Read before `granules`, which decides */
+    _Atomic uintptr_t base;      /* of the window; a multiple of the segment size. `granules` tells if it counts */
     _Atomic uintptr_t granules;  /* of the window; 0 before the start. Stored last, pairs with hki_granule_find */
     _Atomic uint64_t *live;      /* a word for 64 granules: where a live block starts */
     _Atomic uint32_t *line_tags; /* whose run a line belongs to, and its class: see HKI_TAG_SHIFT */
