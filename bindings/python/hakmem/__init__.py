@@ -1,7 +1,7 @@
 """Arenas for Python: memory with limits, figures and checked frees, as buffers and NumPy arrays.
 
-`Arena(limit="256MB", align=64).alloc("1MB")` is a buffer for memoryview, NumPy, struct, ctypes and sockets. The manual is
-docs/python.md.
+`Arena(limit="256MB", align=64).alloc("1MB")` is a buffer for memoryview, NumPy, struct, ctypes and sockets.
+The manual is docs/python.md.
 """
 
 from hakmem._arena import Arena, Block

@@ -1,5 +1,6 @@
 # What the package has in C: see bindings/python/native.
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Literal, final, overload
 
@@ -29,6 +30,7 @@ class Buffer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
     ) -> None: ...
     def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[int]: ...
     @overload
     def __getitem__(self, key: int, /) -> int: ...
     @overload

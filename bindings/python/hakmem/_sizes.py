@@ -35,4 +35,5 @@ def _parse_text(size: str) -> int:
     if match is None or (not match[2] and (match[3] or "").lower() == "ib"):
         raise ValueError(f'the size is {size!r}; it can be a number and a unit, such as "512K", "64MB" or "1GiB"')
     step = 1000 if (match[3] or "").lower() == "b" else 1024
-    return int(match[1]) * step ** " KMGT".index(match[2].upper() or " ")
+    unit_bytes: int = step ** " KMGT".index(match[2].upper() or " ")
+    return int(match[1]) * unit_bytes

@@ -111,6 +111,15 @@ typedef struct request {
     bool is_zeroed;
 } request;
 
+static void *allocate_large(native_arena *arena, const request *request) {
+    void *block;
+    native_lock_stays(arena);
+    Py_BEGIN_ALLOW_THREADS;
+    block = native_allocate(arena, request->size, request->alignment, request->is_zeroed);
+    Py_END_ALLOW_THREADS;
+    return block;
+}
+
 static PyObject *allocate_buffer(native_arena *arena, const request *request) {
     native_misuse misuse;
     native_buffer *buffer = native_buffer_new(arena);
@@ -122,7 +131,9 @@ static PyObject *allocate_buffer(native_arena *arena, const request *request) {
     }
     misuse.status = HK_OK;
     native_misuse_here = &misuse;
-    void *block = native_allocate(arena, request->size, request->alignment, request->is_zeroed);
+    void *block = request->size < NATIVE_LARGE_BYTES
+                      ? native_allocate(arena, request->size, request->alignment, request->is_zeroed)
+                      : allocate_large(arena, request);
     native_misuse_here = NULL;
     if (block != NULL)
         native_buffer_fill(buffer, block, request->size);

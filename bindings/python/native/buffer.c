@@ -49,15 +49,26 @@ void native_buffer_drop(native_buffer *buffer, const char *end) {
     buffer->end = end;
 }
 
+static void free_large(native_arena *arena, void *bytes) {
+    native_lock_stays(arena);
+    Py_BEGIN_ALLOW_THREADS;
+    (void)hk_arena_free(arena->handle, bytes);
+    Py_END_ALLOW_THREADS;
+}
+
 /* Frees the block under the lock; what was true before it was had may not be any more. An overwritten block is refused
  * by the library, and goes with the arena. False if somebody has exported it meanwhile. */
 static bool free_block(native_buffer *buffer, native_misuse *misuse) {
     bool is_free = buffer->exports == 0;
     if (is_free && buffer->bytes != NULL) {
         void *bytes = buffer->bytes;
+        bool is_large = buffer->size_bytes >= NATIVE_LARGE_BYTES;
         native_buffer_drop(buffer, "closed");
         native_misuse_here = misuse;
-        (void)hk_arena_free(buffer->arena->handle, bytes);
+        if (is_large)
+            free_large(buffer->arena, bytes);
+        else
+            (void)hk_arena_free(buffer->arena->handle, bytes);
         native_misuse_here = NULL;
     }
     return is_free;
@@ -152,6 +163,13 @@ static int set_item(PyObject *self, PyObject *key, PyObject *value) {
     return result;
 }
 
+static PyObject *iterate(PyObject *self) {
+    PyObject *view = PyMemoryView_FromObject(self);
+    PyObject *iterator = view == NULL ? NULL : PyObject_GetIter(view);
+    Py_XDECREF(view);
+    return iterator;
+}
+
 static Py_ssize_t length(PyObject *self) {
     return native_buffer_is_open(as_buffer(self)) ? (Py_ssize_t)as_buffer(self)->size_bytes : -1;
 }
@@ -238,6 +256,7 @@ PyTypeObject *native_make_buffer_type(void) {
     static PyType_Slot slots[] = {
         {Py_tp_dealloc, dealloc},
         {Py_tp_repr, repr},
+        {Py_tp_iter, iterate},
         {Py_tp_methods, methods},
         {Py_tp_getset, properties},
         {Py_mp_length, length},

@@ -38,7 +38,8 @@ typedef struct native_arena {
     uint32_t flags;
     bool has_base; /* there was a checkpoint */
     bool has_lock;
-    pid_t holder; /* the process in which the lock is held by a thread that may be without the GIL; 0: none */
+    unsigned depth; /* how often its holder has the lock */
+    pid_t holder;   /* the process in which the lock is held by a thread that may be without the GIL; 0: none */
     pthread_mutex_t lock;
 } native_arena;
 
@@ -61,14 +62,21 @@ struct native_buffer {
 bool native_lock_slowly(native_arena *arena);
 
 static inline bool native_lock(native_arena *arena) {
-    return pthread_mutex_trylock(&arena->lock) == 0 || native_lock_slowly(arena);
+    if (pthread_mutex_trylock(&arena->lock) != 0 && !native_lock_slowly(arena))
+        return false;
+    arena->depth++;
+    return true;
 }
 
 /* Before the GIL is let go of under the lock. */
 void native_lock_stays(native_arena *arena);
 
+/* From this size on, zeroing a block or giving its pages back takes longer than letting go of the GIL. */
+enum { NATIVE_LARGE_BYTES = 256 << 10 };
+
 static inline void native_unlock(native_arena *arena) {
-    arena->holder = 0;
+    if (--arena->depth == 0)
+        arena->holder = 0;
     (void)pthread_mutex_unlock(&arena->lock);
 }
 
