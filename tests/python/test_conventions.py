@@ -10,7 +10,8 @@ from pathlib import Path
 from hakmem import _native
 
 ROOT = Path(__file__).parents[2]
-STUBS = Path(_native.__file__ or "").parent / "_native.pyi"
+NATIVE = _native.__file__ or ""
+STUBS = Path(NATIVE).parent / "_native.pyi"
 
 
 def run(*command: str) -> None:
@@ -25,6 +26,19 @@ def test_ruff(tmp_path: Path) -> None:
 
 def test_mypy(tmp_path: Path) -> None:
     run("mypy", "--cache-dir", str(tmp_path), "bindings/python/hakmem", "bindings/python/write_view.py", "tests/python")
+
+
+def tell(*command: str) -> str:
+    return subprocess.run([*command, NATIVE], capture_output=True, text=True, check=True).stdout
+
+
+def test_the_extension_is_a_good_guest() -> None:
+    assert [line.split()[0] for line in tell("nm", "-DP", "--defined-only").splitlines()] == ["PyInit__native"]
+    assert "NODELETE" in tell("readelf", "--wide", "--dynamic")
+    thread_local = next(
+        line.split() for line in tell("readelf", "--wide", "--segments").splitlines() if " TLS " in line
+    )
+    assert int(thread_local[5], 16) <= 64
 
 
 def test_stubs_are_complete() -> None:

@@ -128,7 +128,6 @@ def test_other_threads_are_not_concerned_and_may_free() -> None:
 
 def test_tasks_have_it_from_where_they_are_created() -> None:
     async def make() -> bool:
-        await asyncio.sleep(0)
         return lies_in(arena, np.zeros(10))
 
     async def main() -> list[bool]:
@@ -139,6 +138,15 @@ def test_tasks_have_it_from_where_they_are_created() -> None:
 
     with hakmem.Arena() as arena:
         assert asyncio.run(main()) == [True, False]
+
+
+def test_an_arena_that_is_closed_within_its_block() -> None:
+    arena = hakmem.Arena()
+    with hakmem.numpy_arena(arena):
+        arena.close()
+        with pytest.raises(MemoryError):
+            np.zeros(1000)
+    assert np.zeros(1000).sum() == 0
 
 
 def test_a_closed_arena_and_other_things() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -111,6 +112,8 @@ def test_a_child_has_the_arena_for_itself() -> None:
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_fork_while_a_thread_is_inside() -> None:
     inside, forked = threading.Event(), threading.Event()
+    refused: list[BaseException | None] = []
+    buffers: list[hakmem.Buffer] = []
 
     def stay() -> None:
         arena._enter()
@@ -121,9 +124,13 @@ def test_a_fork_while_a_thread_is_inside() -> None:
     def work() -> None:
         with pytest.raises(RuntimeError, match="inside of the arena when this process was forked"):
             arena.alloc(10)
+        sys.unraisablehook = lambda event: refused.append(event.exc_value)
+        buffers.clear()
+        assert [type(error) for error in refused] == [RuntimeError]
 
     with hakmem.Arena() as arena:
         thread = threading.Thread(target=stay)
+        buffers.append(arena.alloc(10))
         thread.start()
         inside.wait()
         try:

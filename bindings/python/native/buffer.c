@@ -79,13 +79,11 @@ static void dealloc(PyObject *self) {
     native_misuse misuse;
     misuse.status = HK_OK;
     if (buffer->bytes != NULL) {
-        if (native_lock(buffer->arena)) {
+        if (native_lock_unraisable(buffer->arena, (PyObject *)native_buffer_type)) {
             (void)free_block(buffer, &misuse);
             native_unlock(buffer->arena);
-        } else {
-            PyErr_WriteUnraisable((PyObject *)native_buffer_type);
+        } else
             native_buffer_drop(buffer, "closed");
-        }
         if (misuse.status != HK_OK)
             native_surface_unraisable(&misuse, (PyObject *)native_buffer_type);
     }

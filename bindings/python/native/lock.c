@@ -17,6 +17,16 @@ bool native_lock_slowly(native_arena *arena) {
     return true;
 }
 
+bool native_lock_unraisable(native_arena *arena, PyObject *context) {
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    bool has_worked = native_lock(arena);
+    if (!has_worked)
+        PyErr_WriteUnraisable(context);
+    PyErr_Restore(type, value, traceback);
+    return has_worked;
+}
+
 void native_lock_stays(native_arena *arena) {
     arena->holder = getpid();
 }

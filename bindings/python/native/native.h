@@ -68,6 +68,9 @@ static inline bool native_lock(native_arena *arena) {
     return true;
 }
 
+/* The same where nothing can be raised: what is wrong goes to sys.unraisablehook. */
+bool native_lock_unraisable(native_arena *arena, PyObject *context);
+
 /* Before the GIL is let go of under the lock. */
 void native_lock_stays(native_arena *arena);
 

@@ -26,9 +26,11 @@ static bool enter(native_arena *arena, visit *visit) {
     visit->has_taken = PyGILState_Check() == 0;
     if (visit->has_taken)
         visit->state = PyGILState_Ensure();
-    if (native_enter(arena))
-        return true;
-    PyErr_Clear();
+    if (native_lock_unraisable(arena, (PyObject *)arena)) {
+        if (arena->handle != NULL)
+            return true;
+        native_unlock(arena); /* it was closed within its with block: NumPy gets no memory */
+    }
     if (visit->has_taken)
         PyGILState_Release(visit->state);
     return false;
@@ -86,35 +88,46 @@ static void array_free(void *context, void *block, size_t size) {
         native_surface_unraisable(&misuse, (PyObject *)arena);
 }
 
-/* The library's realloc keeps an alignment of 16 only. Where that shows, and in hardened arenas, where it mostly would,
- * the block is had anew. */
+/* NULL, and the source as it was, if there is no memory. */
+static void *move_block(const native_arena *arena, void *source, size_t new_size) {
+    void *block = native_allocate(arena, new_size, alignment_of(arena), false);
+    if (block == NULL)
+        return NULL;
+    size_t old_size = hk_usable_size(source);
+    memcpy(block, source, old_size < new_size ? old_size : new_size);
+    (void)hk_arena_free(arena->handle, source);
+    return block;
+}
+
+/* The library's realloc keeps an alignment of 16, and in fact that of a rounded size, as native_allocate explains. If it
+ * did not and there is no memory to move the block again, it stays where it is: usable, if slower. */
+static void *resize_block(const native_arena *arena, void *block, size_t new_size) {
+    size_t alignment = alignment_of(arena);
+    size_t rounded = new_size <= PY_SSIZE_T_MAX / 2 ? (new_size + alignment - 1) & ~(alignment - 1) : new_size;
+    void *resized = hk_arena_realloc(arena->handle, block, rounded != 0 ? rounded : alignment);
+    if (((uintptr_t)resized & (alignment - 1)) == 0)
+        return resized;
+    void *moved = move_block(arena, resized, new_size);
+    return moved != NULL ? moved : resized;
+}
+
 static void *array_realloc(void *context, void *block, size_t new_size) {
     native_arena *arena = context;
-    size_t alignment = alignment_of(arena);
+    native_misuse misuse;
     visit visit;
     if (block == NULL)
         return array_malloc(context, new_size);
     if (!enter(arena, &visit))
         return NULL;
-    size_t rounded = new_size == 0 || new_size > PY_SSIZE_T_MAX - alignment
-                         ? alignment
-                         : (new_size + alignment - 1) & ~(alignment - 1);
-    void *moved = NULL;
-    if (new_size <= PY_SSIZE_T_MAX - alignment) {
-        if ((arena->flags & HK_ARENA_HARDENED) == 0)
-            moved = hk_arena_realloc(arena->handle, block, rounded);
-        if ((moved == NULL && (arena->flags & HK_ARENA_HARDENED) != 0) || ((uintptr_t)moved & (alignment - 1)) != 0) {
-            void *source = moved != NULL ? moved : block;
-            size_t old_size = hk_usable_size(source);
-            moved = hk_arena_aligned_alloc(arena->handle, alignment, new_size);
-            if (moved != NULL) {
-                memcpy(moved, source, old_size < new_size ? old_size : new_size);
-                (void)hk_arena_free(arena->handle, source);
-            }
-        }
-    }
+    misuse.status = HK_OK;
+    native_misuse_here = &misuse;
+    void *resized = (arena->flags & HK_ARENA_HARDENED) != 0 ? move_block(arena, block, new_size)
+                                                            : resize_block(arena, block, new_size);
+    native_misuse_here = NULL;
     leave(arena, &visit);
-    return moved;
+    if (misuse.status != HK_OK)
+        native_surface_unraisable(&misuse, (PyObject *)arena);
+    return resized;
 }
 
 static void end_handler(PyObject *capsule) {
