@@ -167,7 +167,7 @@ def test_derived_classes() -> None:
             super().__init__("1M", name="pool")
             self.cycle = self
 
-    assert Pool().alloc(10).arena.name == "pool"  # type: ignore[attr-defined]
+    assert Pool().alloc(10).arena.name == "pool"
 
 
 def test_version() -> None:

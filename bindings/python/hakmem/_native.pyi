@@ -7,6 +7,8 @@ from typing import Any, Literal, final, overload
 from typing_extensions import Buffer as BufferProtocol
 from typing_extensions import CapsuleType, Self
 
+from hakmem._arena import Arena
+
 ffi: Any
 lib: Any
 
@@ -17,7 +19,7 @@ class Buffer:
     @property
     def nbytes(self) -> int: ...
     @property
-    def arena(self) -> ArenaBase: ...
+    def arena(self) -> Arena: ...
     @property
     def closed(self) -> bool: ...
     @property
