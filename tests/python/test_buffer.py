@@ -241,6 +241,9 @@ def test_dlpack_says_what_it_cannot() -> None:
             buffer.__dlpack__(dl_device=(2, 0))
         with pytest.raises(BufferError, match="copy what was made of it"):
             buffer.__dlpack__(copy=True)
+        for name in ("dl_device", "max_version"):
+            with pytest.raises(TypeError, match=f"{name} is 1; it can be None or a tuple"):
+                buffer.__dlpack__(**{name: 1})  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="no argument 'colour'"):
             buffer.__dlpack__(colour=1)  # type: ignore[call-arg]
         assert arena.exports == 0

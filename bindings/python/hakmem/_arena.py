@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hakmem._errors import check_status
 from hakmem._native import ArenaBase, ffi, lib
 from hakmem._sizes import parse_size
 from hakmem._statistics import Statistics, read_statistics
@@ -87,7 +88,7 @@ class Arena(ArenaBase):
     def limit(self, limit: int | str | None) -> None:
         limit_bytes = _limit(limit)
         with self._entered() as handle:
-            _check(lib.hk_arena_set_limit(handle, limit_bytes))
+            check_status(lib.hk_arena_set_limit(handle, limit_bytes))
 
     def statistics(self) -> Statistics:
         """The figures of this moment."""
@@ -101,12 +102,12 @@ class Arena(ArenaBase):
     def trim(self) -> None:
         """Gives memory without live blocks back to the operating system, now."""
         with self._entered() as handle:
-            _check(lib.hk_arena_trim(handle))
+            check_status(lib.hk_arena_trim(handle))
 
     def check(self) -> None:
         """Recounts the allocator's books of this arena; RuntimeError if they do not agree."""
         with self._entered() as handle:
-            _check(lib.hk_arena_check(handle))
+            check_status(lib.hk_arena_check(handle))
 
     def map_svg(self, path: str | os.PathLike[str]) -> None:
         """Draws the arena into a file: its figures, its size classes, and its memory by address."""
@@ -183,9 +184,3 @@ def _reserve(reserve: int | str | None) -> int:
 
 def _text(pointer: object) -> str:
     return str(ffi.string(pointer).decode())
-
-
-def _check(status: int) -> None:
-    if status != lib.HK_OK:
-        name, sentence = _text(lib.hk_status_name(status)), _text(lib.hk_status_message(status))
-        raise RuntimeError(f"{name}: {sentence}")

@@ -6,7 +6,7 @@ import os
 import warnings
 from typing import Literal, get_args
 
-from hakmem import _native
+from hakmem._native import catch_misuse, ffi, lib
 
 ErrorPolicy = Literal["raise", "report", "ignore", "abort"]
 
@@ -57,8 +57,15 @@ def set_error_policy(policy: ErrorPolicy) -> None:
     if policy not in get_args(ErrorPolicy):
         raise ValueError(f"the policy is {policy!r}; it can be one of {', '.join(map(repr, get_args(ErrorPolicy)))}")
     _policy = policy
-    _native.catch_misuse(policy != "abort")
-    _native.lib.hk_set_error_policy(_native.lib.HK_ON_ERROR_ABORT)
+    catch_misuse(policy != "abort")
+    check_status(lib.hk_set_error_policy(lib.HK_ON_ERROR_ABORT))
+
+
+def check_status(status: int) -> None:
+    """Raises RuntimeError for any status but HK_OK."""
+    if status != lib.HK_OK:
+        name, sentence = (ffi.string(text(status)).decode() for text in (lib.hk_status_name, lib.hk_status_message))
+        raise RuntimeError(f"{name}: {sentence}")
 
 
 def surface(status: str, sentence: str, function: str, address: int, block_size: int, arena: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hakmem._errors import check_status
 from hakmem._native import ffi, lib
 
 
@@ -48,7 +49,7 @@ def read_statistics(handle: object) -> Statistics:
     """The figures of the arena with this handle, which the caller has entered."""
     figures = ffi.new("hk_statistics *")
     figures.struct_size = ffi.sizeof("hk_statistics")
-    lib.hk_arena_statistics(handle, figures)
+    check_status(lib.hk_arena_statistics(handle, figures))
     rows = (figures.classes[i] for i in range(figures.size_classes))
     return Statistics(
         held_bytes=figures.held_bytes,

@@ -1,6 +1,7 @@
 /* arena: hakmem.Arena as far as it is in C: how it begins, and how blocks are had of it. See native.h. */
 #include "native.h"
 
+#include <stddef.h>
 #include <string.h>
 
 PyTypeObject *native_arena_type;
@@ -85,15 +86,14 @@ void *native_allocate(const native_arena *arena, size_t size, size_t alignment, 
 
 PyObject *native_raise_allocation(native_arena *arena, hk_status status, size_t size) {
     hk_statistics figures = {.struct_size = offsetof(hk_statistics, classes)};
-    const char *name = "?";
+    char name[HK_ARENA_NAME_MAX + 1];
     if (status == HK_ERR_INVALID_ARGUMENT)
         return PyErr_Format(PyExc_MemoryError, "no block of hakmem's can have %zu bytes", size);
-    if (native_lock(arena)) {
-        (void)hk_arena_statistics(arena->handle, &figures);
-        if (hk_arena_name(arena->handle) != NULL)
-            name = hk_arena_name(arena->handle);
-        native_unlock(arena);
-    }
+    if (!native_enter(arena))
+        return NULL;
+    (void)hk_arena_statistics(arena->handle, &figures);
+    (void)snprintf(name, sizeof name, "%s", hk_arena_name(arena->handle));
+    native_unlock(arena);
     if (status == HK_ERR_LIMIT && figures.limit_bytes != 0)
         return PyErr_Format(PyExc_MemoryError, "arena '%s': %zu bytes requested, limit %zu bytes, %zu held", name, size,
                             figures.limit_bytes, figures.held_bytes);

@@ -126,11 +126,18 @@ static PyObject *lend(native_buffer *buffer, bool is_versioned) {
     return capsule;
 }
 
+static bool parse_pair(const char *name, PyObject *pair, long *first, long *second) {
+    if (PyTuple_Check(pair))
+        return PyArg_ParseTuple(pair, "ll", first, second) != 0;
+    PyErr_Format(PyExc_TypeError, "%s is %R; it can be None or a tuple of two integers", name, pair);
+    return false;
+}
+
 static bool is_cpu(PyObject *device) {
     long type, id;
     if (device == Py_None)
         return true;
-    if (!PyArg_ParseTuple(device, "ll", &type, &id))
+    if (!parse_pair("dl_device", device, &type, &id))
         return false;
     if (type == DEVICE_CPU && id == 0)
         return true;
@@ -145,7 +152,7 @@ static long parse(PyObject *const *values, PyObject *names) {
     for (Py_ssize_t i = 0; names != NULL && i < PyTuple_GET_SIZE(names); i++) {
         PyObject *name = PyTuple_GET_ITEM(names, i);
         if (PyUnicode_CompareWithASCIIString(name, "max_version") == 0) {
-            if (values[i] != Py_None && !PyArg_ParseTuple(values[i], "ll", &major, &minor))
+            if (values[i] != Py_None && !parse_pair("max_version", values[i], &major, &minor))
                 return -1;
         } else if (PyUnicode_CompareWithASCIIString(name, "dl_device") == 0) {
             if (!is_cpu(values[i]))
