@@ -1,0 +1,30 @@
+"""Arenas for Python: memory with limits, figures and checked frees, as buffers and NumPy arrays.
+
+`Arena(limit="256MB", align=64).alloc("1MB")` is a buffer for memoryview, NumPy, struct, ctypes and sockets.
+The manual is docs/python.md.
+"""
+
+from hakmem._arena import Arena, Block
+from hakmem._errors import ErrorPolicy, MisuseError, MisuseWarning, error_policy, set_error_policy
+from hakmem._native import Buffer, ffi, lib
+from hakmem._numpy import numpy_arena
+from hakmem._sizes import parse_size
+from hakmem._statistics import ClassStatistics, Statistics
+
+__version__: str = ffi.string(lib.hk_version()).decode()
+
+__all__ = [
+    "Arena",
+    "Block",
+    "Buffer",
+    "ClassStatistics",
+    "ErrorPolicy",
+    "MisuseError",
+    "MisuseWarning",
+    "Statistics",
+    "__version__",
+    "error_policy",
+    "numpy_arena",
+    "parse_size",
+    "set_error_policy",
+]

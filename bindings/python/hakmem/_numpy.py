@@ -1,0 +1,41 @@
+"""NumPy arrays in arenas."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from hakmem import _native
+
+if TYPE_CHECKING:
+    from typing_extensions import CapsuleType
+
+    from hakmem._arena import Arena
+
+
+class numpy_arena:  # noqa: N801  it is called as a function, in a with statement
+    """Within `with numpy_arena(arena):`, the data of new NumPy arrays lies in the arena, at multiples of 64 bytes.
+
+    It holds for the context (`contextvars`) of the code in the block: other threads are not concerned, tasks that are
+    created in the block are. Each array keeps the arena alive; as long as there is one, the arena cannot be closed.
+    """
+
+    def __init__(self, arena: Arena) -> None:
+        try:
+            import numpy  # noqa: F401
+        except ImportError as error:
+            raise ImportError("numpy_arena needs NumPy: pip install hakmem[numpy]") from error
+        self._handler = _native.numpy_handler(arena)
+        self._arena = arena
+        self._previous: list[CapsuleType] = []
+
+    def __enter__(self) -> Arena:
+        if self._arena.closed:
+            raise ValueError("the arena is closed")
+        self._previous.append(_native.numpy_set_handler(self._handler))
+        return self._arena
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        _native.numpy_set_handler(self._previous.pop())

@@ -1,0 +1,44 @@
+/* lock: an arena's own lock. See native.h. */
+#include "native.h"
+
+#include <unistd.h>
+
+/* A fork copies the lock as it was. Under the GIL alone it is free at that moment, but a thread that has let go of the
+ * GIL, or waits for it, may have been inside; it does not exist in the child. */
+bool native_lock_slowly(native_arena *arena) {
+    if (arena->holder != 0 && arena->holder != getpid()) {
+        PyErr_SetString(PyExc_RuntimeError, "another thread was inside of the arena when this process was forked");
+        return false;
+    }
+    Py_BEGIN_ALLOW_THREADS;
+    (void)pthread_mutex_lock(&arena->lock);
+    arena->holder = getpid();
+    Py_END_ALLOW_THREADS;
+    return true;
+}
+
+bool native_lock_unraisable(native_arena *arena, PyObject *context) {
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    bool has_worked = native_lock(arena);
+    if (!has_worked)
+        PyErr_WriteUnraisable(context);
+    PyErr_Restore(type, value, traceback);
+    return has_worked;
+}
+
+void native_lock_stays(native_arena *arena) {
+    arena->holder = getpid();
+}
+
+bool native_enter(native_arena *arena) {
+    if (arena->handle != NULL) {
+        if (!native_lock(arena))
+            return false;
+        if (arena->handle != NULL)
+            return true;
+        native_unlock(arena);
+    }
+    PyErr_SetString(PyExc_ValueError, "the arena is closed");
+    return false;
+}

@@ -1,0 +1,173 @@
+/* numpy: arrays whose data lies in an arena, by NumPy's handlers of data memory (its enhancement proposal 49).
+ *
+ * A handler is a capsule, which every array that was made with it holds; the capsule holds the arena. NumPy is looked
+ * for when the first handler is asked for, so this module works without it. */
+#include "native.h"
+
+#define NPY_NO_DEPRECATED_API NPY_1_22_API_VERSION
+#define NPY_TARGET_VERSION NPY_1_22_API_VERSION
+#include <numpy/ndarrayobject.h>
+#include <string.h>
+
+enum { ARRAY_ALIGNMENT = 64 };
+
+typedef struct handler {
+    PyDataMem_Handler numpy;
+    native_arena *arena;
+} handler;
+
+/* NumPy holds the GIL today whenever it comes here, and nowhere says so. Where it does not, this takes it. */
+typedef struct visit {
+    bool has_taken;
+    PyGILState_STATE state;
+} visit;
+
+static bool enter(native_arena *arena, visit *visit) {
+    visit->has_taken = PyGILState_Check() == 0;
+    if (visit->has_taken)
+        visit->state = PyGILState_Ensure();
+    if (native_lock_unraisable(arena, (PyObject *)arena)) {
+        if (arena->handle != NULL)
+            return true;
+        native_unlock(arena); /* it was closed within its with block: NumPy gets no memory */
+    }
+    if (visit->has_taken)
+        PyGILState_Release(visit->state);
+    return false;
+}
+
+static void leave(native_arena *arena, const visit *visit) {
+    native_unlock(arena);
+    if (visit->has_taken)
+        PyGILState_Release(visit->state);
+}
+
+static size_t alignment_of(const native_arena *arena) {
+    return arena->alignment > ARRAY_ALIGNMENT ? arena->alignment : ARRAY_ALIGNMENT;
+}
+
+static void *allocate(native_arena *arena, size_t size, bool zeroed) {
+    native_misuse misuse;
+    visit visit;
+    if (!enter(arena, &visit))
+        return NULL;
+    misuse.status = HK_OK;
+    native_misuse_here = &misuse;
+    void *block = native_allocate(arena, size, alignment_of(arena), zeroed);
+    native_misuse_here = NULL;
+    arena->arrays += block != NULL;
+    leave(arena, &visit);
+    if (misuse.status != HK_OK)
+        native_surface_unraisable(&misuse, (PyObject *)arena);
+    return block;
+}
+
+static void *array_malloc(void *context, size_t size) {
+    return allocate(context, size, false);
+}
+
+static void *array_calloc(void *context, size_t count, size_t size) {
+    size_t bytes;
+    return __builtin_mul_overflow(count, size, &bytes) ? NULL : allocate(context, bytes, true);
+}
+
+static void array_free(void *context, void *block, size_t size) {
+    native_arena *arena = context;
+    native_misuse misuse;
+    visit visit;
+    (void)size;
+    if (block == NULL || !enter(arena, &visit))
+        return;
+    misuse.status = HK_OK;
+    native_misuse_here = &misuse;
+    (void)hk_arena_free(arena->handle, block);
+    native_misuse_here = NULL;
+    arena->arrays--;
+    leave(arena, &visit);
+    if (misuse.status != HK_OK)
+        native_surface_unraisable(&misuse, (PyObject *)arena);
+}
+
+/* NULL, and the source as it was, if there is no memory. */
+static void *move_block(const native_arena *arena, void *source, size_t new_size) {
+    void *block = native_allocate(arena, new_size, alignment_of(arena), false);
+    if (block == NULL)
+        return NULL;
+    size_t old_size = hk_usable_size(source);
+    memcpy(block, source, old_size < new_size ? old_size : new_size);
+    (void)hk_arena_free(arena->handle, source);
+    return block;
+}
+
+/* The library's realloc keeps an alignment of 16, and in fact that of a rounded size, as native_allocate explains. If it
+ * did not and there is no memory to move the block again, it stays where it is: usable, if slower. */
+static void *resize_block(const native_arena *arena, void *block, size_t new_size) {
+    size_t alignment = alignment_of(arena);
+    size_t rounded = new_size <= PY_SSIZE_T_MAX / 2 ? (new_size + alignment - 1) & ~(alignment - 1) : new_size;
+    void *resized = hk_arena_realloc(arena->handle, block, rounded != 0 ? rounded : alignment);
+    if (((uintptr_t)resized & (alignment - 1)) == 0)
+        return resized;
+    void *moved = move_block(arena, resized, new_size);
+    return moved != NULL ? moved : resized;
+}
+
+static void *array_realloc(void *context, void *block, size_t new_size) {
+    native_arena *arena = context;
+    native_misuse misuse;
+    visit visit;
+    if (block == NULL)
+        return array_malloc(context, new_size);
+    if (!enter(arena, &visit))
+        return NULL;
+    misuse.status = HK_OK;
+    native_misuse_here = &misuse;
+    void *resized = (arena->flags & HK_ARENA_HARDENED) != 0 ? move_block(arena, block, new_size)
+                                                            : resize_block(arena, block, new_size);
+    native_misuse_here = NULL;
+    leave(arena, &visit);
+    if (misuse.status != HK_OK)
+        native_surface_unraisable(&misuse, (PyObject *)arena);
+    return resized;
+}
+
+static void end_handler(PyObject *capsule) {
+    handler *handler = PyCapsule_GetPointer(capsule, "mem_handler");
+    if (handler == NULL)
+        return;
+    Py_DECREF(handler->arena);
+    PyMem_Free(handler);
+}
+
+PyObject *native_numpy_handler(PyObject *module, PyObject *arena) {
+    (void)module;
+    if (!PyObject_TypeCheck(arena, native_arena_type))
+        return PyErr_Format(PyExc_TypeError, "an Arena is needed, not %R", arena);
+    handler *handler = PyMem_Calloc(1, sizeof *handler);
+    if (handler == NULL)
+        return PyErr_NoMemory();
+    *handler = (struct handler){
+        .numpy = {.name = "hakmem",
+                  .version = 1,
+                  .allocator = {.ctx = arena,
+                                .malloc = array_malloc,
+                                .calloc = array_calloc,
+                                .realloc = array_realloc,
+                                .free = array_free}},
+        .arena = (native_arena *)arena,
+    };
+    PyObject *capsule = PyCapsule_New(&handler->numpy, "mem_handler", end_handler);
+    if (capsule == NULL) {
+        PyMem_Free(handler);
+        return NULL;
+    }
+    Py_INCREF(arena);
+    return capsule;
+}
+
+/* Returns the handler that was in force before in this context. */
+PyObject *native_numpy_set_handler(PyObject *module, PyObject *handler) {
+    (void)module;
+    if (PyArray_ImportNumPyAPI() < 0)
+        return NULL;
+    return PyDataMem_SetHandler(handler);
+}
