@@ -8,9 +8,9 @@
  * average has come free before the next one. */
 enum { FREED_PER_UNIT = 4096 };
 
-/* Of pages that are in use all the time some are idle at any moment. As long as that is one in so many, the next look has
- * time until so many times hki_purge_delay_ms are over: most of them will be in use again by then. */
-enum { LITTLE_IS_ONE_IN = 8, PATIENCE = 8 };
+/* Of pages that are in use all the time some are idle at any moment. As long as that is one in so many, the next look
+ * has time until so many times hki_purge_delay_ms are over: most of them will be in use again by then. */
+enum { LITTLE_IS_ONE_IN = 32, PATIENCE = 8 };
 
 /* How pages lie in a unit. */
 typedef struct page_shape {

@@ -10,9 +10,9 @@ enum {
     /* A huge block that is freed keeps its pages for hki_purge_delay_ms, for the next one or for units, as long as free
      * pages are not more than so many segments (64 MiB): there may be no later call that gives them back. */
     HUGE_SEGMENTS_KEPT = 16,
-    /* Of memory that is in use all the time some is free at any moment. As long as that is one unit in so many, it stays
-     * for so many times hki_purge_delay_ms: most of it will be in use again by then. */
-    LITTLE_IS_ONE_IN = 4,
+    /* Of memory that is in use all the time some is free at any moment. As long as that is one unit in so many, it
+     * stays for so many times hki_purge_delay_ms: most of it will be in use again by then. */
+    LITTLE_IS_ONE_IN = 16,
     PATIENCE = 8,
     ALL_UNITS = HKI_UNITS_PER_SEGMENT,
 };
