@@ -81,15 +81,7 @@ static cJSON *cell_json(const comparison *c, size_t r, size_t a) {
     cJSON_AddStringToObject(cell, "allocator", allocator_name(a));
     cJSON_AddNumberToObject(cell, "runs", m->count);
     cJSON_AddNumberToObject(cell, "failures", m->failures);
-    add_number(cell, "best_operations_per_second", rate_of(c, r, a, BEST));
-    add_number(cell, "median_operations_per_second", rate_of(c, r, a, MEDIAN));
-    add_number(cell, "peak_resident_bytes", peak_of(c, r, a));
-    if (a != ALLOCATOR_HAKMEM) {
-        add_number(cell, "hakmem_ratio_best", ratio_to(c, r, a, BEST));
-        add_number(cell, "hakmem_ratio_median", ratio_to(c, r, a, MEDIAN));
-    }
-    if (m->output[0] != '\0')
-        cJSON_AddStringToObject(cell, "output", m->output);
+    add_cell_json(cell, c, r, a);
     return cell;
 }
 

@@ -33,6 +33,18 @@ void add_number(cJSON *object, const char *key, double value) {
         cJSON_AddNumberToObject(object, key, value);
 }
 
+void add_cell_json(cJSON *cell, const comparison *c, size_t r, size_t a) {
+    add_number(cell, "best_operations_per_second", rate_of(c, r, a, BEST));
+    add_number(cell, "median_operations_per_second", rate_of(c, r, a, MEDIAN));
+    add_number(cell, "peak_resident_bytes", peak_of(c, r, a));
+    if (a != ALLOCATOR_HAKMEM) {
+        add_number(cell, "hakmem_ratio_best", ratio_to(c, r, a, BEST));
+        add_number(cell, "hakmem_ratio_median", ratio_to(c, r, a, MEDIAN));
+    }
+    if (c->cell[r][a].output[0] != '\0')
+        cJSON_AddStringToObject(cell, "output", c->cell[r][a].output);
+}
+
 void add_targets_json(cJSON *json, const target *targets, size_t count) {
     cJSON *array = cJSON_AddArrayToObject(json, "targets");
     for (size_t i = 0; i < count; i++) {

@@ -104,15 +104,7 @@ void print_preload_text(const comparison *c) {
 
 static cJSON *cell_json(const comparison *c, size_t r, size_t a) {
     cJSON *cell = figures_json(c, r, a);
-    add_number(cell, "best_operations_per_second", rate_of(c, r, a, BEST));
-    add_number(cell, "median_operations_per_second", rate_of(c, r, a, MEDIAN));
-    add_number(cell, "peak_resident_bytes", peak_of(c, r, a));
-    if (a != ALLOCATOR_HAKMEM) {
-        add_number(cell, "hakmem_ratio_best", ratio_to(c, r, a, BEST));
-        add_number(cell, "hakmem_ratio_median", ratio_to(c, r, a, MEDIAN));
-    }
-    if (c->cell[r][a].output[0] != '\0')
-        cJSON_AddStringToObject(cell, "output", c->cell[r][a].output);
+    add_cell_json(cell, c, r, a);
     return cell;
 }
 

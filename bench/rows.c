@@ -5,13 +5,18 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The loops over slots, which `compare` and `preload` have in common. */
+#define SLOT_ROWS                                                                                                      \
+    {"fixed:128B", "fixed", SINGLE_THREAD, {"--size-min", "128"}, NULL, "--operations", "4000000"},                    \
+        {"fixed:1024B", "fixed", SINGLE_THREAD, {"--size-min", "1024"}, NULL, "--operations", "4000000"},              \
+        {"mixed:128", "mixed", SINGLE_THREAD, {"--blocks", "128"}, NULL, "--operations", "4000000"},                   \
+        {"mixed:512", "mixed", SINGLE_THREAD, {"--blocks", "512"}, NULL, "--operations", "4000000"},                   \
+        {"mixed:8192", "mixed", SINGLE_THREAD, {"--blocks", "8192"}, "30000000", "--operations", "4000000"}, {         \
+        "mixed:100000", "mixed", SINGLE_THREAD, {"--blocks", "100000"}, "15000000", "--operations", "3000000"          \
+    }
+
 static const row rows_of_compare[] = {
-    {"fixed:128B", "fixed", SINGLE_THREAD, {"--size-min", "128"}, NULL, "--operations", "4000000"},
-    {"fixed:1024B", "fixed", SINGLE_THREAD, {"--size-min", "1024"}, NULL, "--operations", "4000000"},
-    {"mixed:128", "mixed", SINGLE_THREAD, {"--blocks", "128"}, NULL, "--operations", "4000000"},
-    {"mixed:512", "mixed", SINGLE_THREAD, {"--blocks", "512"}, NULL, "--operations", "4000000"},
-    {"mixed:8192", "mixed", SINGLE_THREAD, {"--blocks", "8192"}, "30000000", "--operations", "4000000"},
-    {"mixed:100000", "mixed", SINGLE_THREAD, {"--blocks", "100000"}, "15000000", "--operations", "3000000"},
+    SLOT_ROWS,
     {"larson", "larson", NO_MEAN, {"--threads", "2"}, NULL, "--operations", "10000000"},
     {"remote", "remote", NO_MEAN, {"--threads", "2"}, NULL, "--operations", "1000000"},
     {"realloc", "realloc", NO_MEAN, {NULL}, NULL, "--operations", "2000000"},
@@ -51,12 +56,7 @@ static const row rows_of_lua[] = {
 /* stress-ng calls malloc_trim all the time, which does nothing unless the allocator has a function of that name: so it
  * is shown, but counts nowhere. */
 static const row rows_of_preload[] = {
-    {"fixed:128B", "fixed", SINGLE_THREAD, {"--size-min", "128"}, NULL, "--operations", "4000000"},
-    {"fixed:1024B", "fixed", SINGLE_THREAD, {"--size-min", "1024"}, NULL, "--operations", "4000000"},
-    {"mixed:128", "mixed", SINGLE_THREAD, {"--blocks", "128"}, NULL, "--operations", "4000000"},
-    {"mixed:512", "mixed", SINGLE_THREAD, {"--blocks", "512"}, NULL, "--operations", "4000000"},
-    {"mixed:8192", "mixed", SINGLE_THREAD, {"--blocks", "8192"}, "30000000", "--operations", "4000000"},
-    {"mixed:100000", "mixed", SINGLE_THREAD, {"--blocks", "100000"}, "15000000", "--operations", "3000000"},
+    SLOT_ROWS,
     {"calloc", "calloc", SINGLE_THREAD, {NULL}, NULL, "--operations", "400000"},
     {"realloc-large", "realloc-large", SINGLE_THREAD, {NULL}, NULL, "--operations", "60"},
     {"python3", "program", SINGLE_THREAD, {"--script", "python3"}, NULL, "--blocks", "2"},

@@ -27,7 +27,7 @@ typedef struct hki_arena {
     hki_large_list large;
     _Atomic(hki_heap *) heaps; /* new ones come in front, so it can be read without the lock while the arena lives */
     hki_heap *idle;
-    _Atomic uint64_t idle_trim_due; /* hki_os_milliseconds; 0: there was no idle heap yet */
+    _Atomic uint64_t idle_trim_due; /* hki_os_milliseconds; 0: there is no idle heap */
     size_t retired_blocks;
     char name[HK_ARENA_NAME_MAX + 1];
 } hki_arena;

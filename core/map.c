@@ -53,10 +53,6 @@ static uint32_t colour_of(size_t block_size) {
     return mix(from, to, 16, part) << 16 | mix(from, to, 8, part) << 8 | mix(from, to, 0, part);
 }
 
-static bool is_present(const hk_class_statistics *row) {
-    return row->live_blocks != 0 || row->held_bytes != 0;
-}
-
 /* ---- style, and the figures for programs ---- */
 
 static void write_style(drawing *d) {
@@ -79,7 +75,7 @@ static void write_style(drawing *d) {
                        "e6edf3}.m,.a{fill:#9198a1}"
                        ".u{fill:#262c36}.c{stroke:#3d444d}.l,.z{stroke:#0d1117}}\n");
     for (unsigned i = 0; i < HKI_CLASSES; i++)
-        if (is_present(&d->figures.classes[i]))
+        if (hki_statistics_has(&d->figures.classes[i]))
             hki_write(&d->svg, ".%s{color:#%06x}", hki_map_class_name(i).text,
                       (unsigned)colour_of(d->figures.classes[i].block_size));
     hki_write(&d->svg, "\n</style>\n");
@@ -95,7 +91,7 @@ static void write_metadata(drawing *d) {
 #undef FIGURE
     hki_write(&d->svg, ">\n");
     for (size_t i = 0; i < figures->size_classes; i++)
-        if (is_present(&figures->classes[i]))
+        if (hki_statistics_has(&figures->classes[i]))
             hki_write(&d->svg, "<class block_size=\"%zu\" live_blocks=\"%zu\" held_bytes=\"%zu\"/>\n",
                       figures->classes[i].block_size, figures->classes[i].live_blocks, figures->classes[i].held_bytes);
     hki_write(&d->svg, "</arena></metadata>\n");
@@ -193,7 +189,7 @@ static bool get_row(const hk_statistics *figures, unsigned index, class_row *row
     row->live_blocks = from->live_blocks;
     row->live_bytes = from->live_blocks * from->block_size;
     row->held_bytes = from->held_bytes;
-    return is_present(from);
+    return hki_statistics_has(from);
 }
 
 /* Each class is as wide as its share of what is held, and filled as far as that is live. */

@@ -59,7 +59,7 @@ bool hki_parse_size(const char *text, size_t *bytes) {
             return false;
     }
     *bytes = size;
-    return true;
+    return size >= HKI_LINE_SIZE && size <= (size_t)1 << 40;
 }
 
 static void load_size(size_t *variable, const char *name) {
@@ -67,10 +67,10 @@ static void load_size(size_t *variable, const char *name) {
     size_t size;
     if (!is_given(value))
         return;
-    if (hki_parse_size(value, &size) && size >= HKI_LINE_SIZE && size <= (size_t)1 << 40)
+    if (hki_parse_size(value, &size))
         *variable = size;
     else
-        hki_options_complain(name, value, "no size from 1K to 1T, such as 512K, 64M or 2G");
+        hki_options_complain(name, value, "no " HKI_SIZE_EXPECTED);
 }
 
 static void load_policy(const char *value) {

@@ -18,7 +18,8 @@ void hki_options_load(void);
 /* One line on standard error about an environment variable with a value that is not as expected. */
 HKI_SLOW void hki_options_complain(const char *name, const char *value, const char *expected);
 
-/* Reads "64M" or the like, as bytes; false if it is no size, or more than there can be. */
+/* Reads the value of one of HKI_SIZE_OPTIONS, as bytes; false if it is not HKI_SIZE_EXPECTED. */
+#define HKI_SIZE_EXPECTED "size from 1K to 1T, such as 512K, 64M or 2G"
 bool hki_parse_size(const char *text, size_t *bytes);
 
 #endif

@@ -4,6 +4,11 @@
 
 #include "arena.h"
 
+/* Whether there is anything to tell of a class. */
+HKI_INLINE bool hki_statistics_has(const hk_class_statistics *row) {
+    return row->live_blocks != 0 || row->held_bytes != 0;
+}
+
 /* Fills in everything but struct_size. `own` is the calling thread's heap in this arena, if any: what other threads
  * freed there is collected first. */
 void hki_statistics_get(hki_arena *arena, hki_heap *own, hk_statistics *total);

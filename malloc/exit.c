@@ -31,10 +31,6 @@ static struct {
 
 /* ---- figures ---- */
 
-static bool is_present(const hk_class_statistics *row) {
-    return row->live_blocks != 0 || row->held_bytes != 0;
-}
-
 static void write_table(hki_writer *writer, const hk_statistics *figures) {
     hki_write(writer, "memory of %s, process %ld (hakmem %s)\n", program_invocation_short_name, (long)getpid(),
               HK_VERSION_STRING);
@@ -44,7 +40,7 @@ static void write_table(hki_writer *writer, const hk_statistics *figures) {
     hki_write(writer, "%18s %15s  %15s\n", "block size", "live blocks", "held bytes");
     for (size_t i = 0; i < figures->size_classes; i++) {
         const hk_class_statistics *row = &figures->classes[i];
-        if (is_present(row))
+        if (hki_statistics_has(row))
             hki_write(writer, "%18zu %15zu  %15zu\n", row->block_size, row->live_blocks, row->held_bytes);
     }
 }
@@ -67,7 +63,7 @@ static void write_json(hki_writer *writer, const hk_statistics *figures) {
     const char *before = "";
     for (size_t i = 0; i < figures->size_classes; i++) {
         const hk_class_statistics *row = &figures->classes[i];
-        if (!is_present(row))
+        if (!hki_statistics_has(row))
             continue;
         hki_write(writer, "%s{\"block_size\":%zu,\"live_blocks\":%zu,\"held_bytes\":%zu}", before, row->block_size,
                   row->live_blocks, row->held_bytes);
@@ -76,12 +72,17 @@ static void write_json(hki_writer *writer, const hk_statistics *figures) {
     hki_write(writer, "]}\n");
 }
 
-void hkm_write_figures(int file_descriptor, hkm_format format) {
-    hk_statistics figures = {0};
-    hki_writer writer = {.descriptor = file_descriptor};
+void hkm_peek(hk_statistics *figures) {
     const hki_arena *process = hki_process_arena();
+    *figures = (hk_statistics){0};
     if (process != NULL)
-        hki_statistics_peek(process, &figures);
+        hki_statistics_peek(process, figures);
+}
+
+void hkm_write_figures(int file_descriptor, hkm_format format) {
+    hk_statistics figures;
+    hki_writer writer = {.descriptor = file_descriptor};
+    hkm_peek(&figures);
     if (format == HKM_AS_JSON)
         write_json(&writer, &figures);
     else
@@ -130,7 +131,11 @@ static void load_signal(const char *value) {
     static const struct {
         const char *name;
         int number;
-    } signals[] = {{"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"HUP", SIGHUP}, {"QUIT", SIGQUIT}};
+    } signals[] = {
+#define SIGNAL(word, number) {word, number},
+        HKM_SIGNALS(SIGNAL)
+#undef SIGNAL
+    };
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         if (strcmp(value, signals[i].name) != 0)
             continue;
@@ -138,7 +143,9 @@ static void load_signal(const char *value) {
         sigaction(signals[i].number, &action, NULL);
         return;
     }
-    hki_options_complain("HAKMEM_STATS_SIGNAL", value, "none of: USR1 USR2 HUP QUIT");
+#define SIGNAL(word, number) " " word
+    hki_options_complain("HAKMEM_STATS_SIGNAL", value, "none of:" HKM_SIGNALS(SIGNAL));
+#undef SIGNAL
 }
 
 static void load_map(const char *value) {

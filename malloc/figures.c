@@ -3,24 +3,15 @@
 #include "exit.h"
 #include "names.h"
 
-#include "statistics.h"
-
 #include <limits.h>
 #include <malloc.h>
 #include <unistd.h>
-
-static void peek(hk_statistics *figures) {
-    const hki_arena *process = hki_process_arena();
-    *figures = (hk_statistics){0};
-    if (process != NULL)
-        hki_statistics_peek(process, figures);
-}
 
 /* In glibc's words: `arena` is what came from the heap and `hblkhd` from mappings of their own, which here are the
  * blocks above the size classes; `uordblks` is in use and `fordblks` is free. */
 HKM_EXPORT struct mallinfo2 mallinfo2(void) {
     hk_statistics figures;
-    peek(&figures);
+    hkm_peek(&figures);
     size_t held = hki_max(figures.held_bytes, figures.live_bytes); /* a snapshot may not add up */
     return (struct mallinfo2){
         .arena = held - figures.large_bytes,

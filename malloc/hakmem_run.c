@@ -1,8 +1,9 @@
 /* hakmem_run: starts a program with libhakmem-malloc.so preloaded. It sets LD_PRELOAD and the HAKMEM_* variables that
  * its options stand for, and becomes the program: standard streams, exit code and process number are the program's.
  * Programs that this one starts inherit all of it. */
-#include "hakmem.h"
+#include "exit.h"
 #include "options.h"
+#include "tables.h"
 
 #include <argp.h>
 #include <elf.h>
@@ -59,15 +60,19 @@ static void expect_word(struct argp_state *state, const char *option, const char
 
 static void set_limit(struct argp_state *state, const char *text) {
     size_t bytes;
-    if (!hki_parse_size(text, &bytes) || bytes < 1024 || bytes > (size_t)1 << 40)
-        argp_error(state, "--limit: '%s' is no size from 1K to 1T, such as 512K, 64M or 2G", text);
+    if (!hki_parse_size(text, &bytes))
+        argp_error(state, "--limit: '%s' is no " HKI_SIZE_EXPECTED, text);
     set(state, "HAKMEM_LIMIT", text);
 }
 
 static error_t parse(int key, char *value, struct argp_state *state) {
     static const char *const formats[] = {"json", NULL};
-    static const char *const policies[] = {"abort", "report", "ignore", NULL};
-    static const char *const signals[] = {"USR1", "USR2", "HUP", "QUIT", NULL};
+#define WORD(constant, word) word,
+    static const char *const policies[] = {HKI_POLICIES(WORD) NULL};
+#undef WORD
+#define WORD(word, number) word,
+    static const char *const signals[] = {HKM_SIGNALS(WORD) NULL};
+#undef WORD
     switch (key) {
     case KEY_LIMIT:
         set_limit(state, value);

@@ -8,18 +8,8 @@
 
 enum { BUSY_THREADS = 4, FORKING_THREADS = 3, FORKS = 60 };
 
-static atomic_bool stop;
 static hk_arena *rewindable;
 static unsigned char *at_checkpoint;
-
-static void *churn(void *seed) {
-    slot slots[100] = {0};
-    uint32_t state = (uint32_t)(uintptr_t)seed;
-    while (!atomic_load(&stop))
-        load_step(slots, LENGTH_OF(slots), &state);
-    load_empty(slots, LENGTH_OF(slots));
-    return NULL;
-}
 
 static void *allocate_some(void *seed) {
     load_run((uint32_t)(uintptr_t)seed, 300);
@@ -89,14 +79,14 @@ int main(void) {
 
     pthread_t busy[BUSY_THREADS], forking[FORKING_THREADS];
     for (uintptr_t i = 0; i < BUSY_THREADS; i++)
-        REQUIRE(pthread_create(&busy[i], NULL, churn, (void *)(i + 11)) == 0);
+        REQUIRE(pthread_create(&busy[i], NULL, load_until_stopped, (void *)(i + 11)) == 0);
     for (uintptr_t i = 0; i < FORKING_THREADS; i++)
         REQUIRE(pthread_create(&forking[i], NULL, fork_often, (void *)(i * 1000 + 1)) == 0);
     for (uint32_t i = 0; i < FORKS; i++)
         fork_once(i + 77, true, malloc(5000));
     for (int i = 0; i < FORKING_THREADS; i++)
         REQUIRE(pthread_join(forking[i], NULL) == 0);
-    atomic_store(&stop, true);
+    atomic_store(&load_stop, true);
     for (int i = 0; i < BUSY_THREADS; i++)
         REQUIRE(pthread_join(busy[i], NULL) == 0);
     roll_back();

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,17 @@ static inline void load_run(uint32_t seed, unsigned steps) {
     for (unsigned i = 0; i < steps; i++)
         load_step(slots, SLOTS, &state);
     load_empty(slots, SLOTS);
+}
+
+/* The same in a thread, until load_stop is set; the argument is the seed. */
+static atomic_bool load_stop;
+static inline void *load_until_stopped(void *seed) {
+    slot slots[100] = {0};
+    uint32_t state = (uint32_t)(uintptr_t)seed;
+    while (!atomic_load(&load_stop))
+        load_step(slots, LENGTH_OF(slots), &state);
+    load_empty(slots, LENGTH_OF(slots));
+    return NULL;
 }
 
 #endif

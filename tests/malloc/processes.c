@@ -9,17 +9,6 @@
 
 enum { TIMES = 200 };
 
-static atomic_bool stop;
-
-static void *churn(void *seed) {
-    slot slots[100] = {0};
-    uint32_t state = (uint32_t)(uintptr_t)seed;
-    while (!atomic_load(&stop))
-        load_step(slots, LENGTH_OF(slots), &state);
-    load_empty(slots, LENGTH_OF(slots));
-    return NULL;
-}
-
 static void require_exit(pid_t child, int exit_code) {
     int status;
     REQUIRE(child > 0 && waitpid(child, &status, 0) == child);
@@ -86,14 +75,14 @@ int main(void) {
     unsetenv("LD_PRELOAD"); /* the programs that are started are not what is tested */
     for (int i = 0; i < TIMES; i++)
         by_clone();
-    REQUIRE(pthread_create(&thread, NULL, churn, (void *)1) == 0);
+    REQUIRE(pthread_create(&thread, NULL, load_until_stopped, (void *)1) == 0);
     for (int i = 0; i < TIMES; i++)
         by_vfork();
     for (int i = 0; i < TIMES / 4; i++) {
         by_spawn();
         by_popen();
     }
-    atomic_store(&stop, true);
+    atomic_store(&load_stop, true);
     REQUIRE(pthread_join(thread, NULL) == 0);
     REQUIRE(hk_arena_check(hk_arena_default()) == HK_OK);
     return 0;
