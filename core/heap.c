@@ -445,6 +445,7 @@ static void collect_word(hki_heap *heap, size_t word) {
 
 static void collect_unit(hki_heap *heap, uint32_t number) {
     hki_unit *unit = hki_unit_at(number);
+    HKI_ASSERT(atomic_load(&unit->owner) == (uintptr_t)heap);
     atomic_exchange_explicit(&unit->remote_lines, 0, memory_order_seq_cst);
     atomic_fetch_add_explicit(&unit->collections, 1, memory_order_seq_cst);
     for (uint64_t lines = hki_unit_marked_lines(number); lines != 0; lines &= lines - 1) {
