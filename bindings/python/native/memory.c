@@ -32,18 +32,19 @@ typedef struct domain {
 
 /* ---- allocate ---- */
 
-static void *process_malloc(size_t size) {
+HKI_INLINE void *process_malloc(size_t size) {
     void *block = hki_process_pop(hki_class_table_16, size);
     return HKI_LIKELY(block != NULL) ? block : hki_process_alloc(size, 1, false);
 }
 
-static void *process_calloc(size_t bytes) {
+HKI_INLINE void *process_calloc(size_t bytes) {
     void *block = hki_process_pop(hki_class_table_16, bytes);
     return HKI_LIKELY(block != NULL) ? memset(block, 0, bytes) : hki_process_alloc(bytes, 1, true);
 }
 
 static HKI_MISS void *refuse(native_scope *scope, size_t size) {
     scope->refused_bytes = size;
+    scope->refused_held = atomic_load_explicit(&scope->arena->quota.held_lines, memory_order_relaxed) << HKI_LINE_SHIFT;
     scope->refusals++;
     return NULL;
 }

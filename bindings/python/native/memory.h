@@ -31,7 +31,8 @@ typedef struct native_scope {
     hk_arena *handle;
     hki_arena *arena; /* what is behind the handle; NULL: it was never opened */
     struct native_scope *parent;
-    size_t refused_bytes; /* the last request that a limit has refused; 0: none */
+    size_t refused_bytes; /* the last request that got no memory, */
+    size_t refused_held;  /* and what was held then */
     uint64_t refusals;
 } native_scope;
 

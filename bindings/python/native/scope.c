@@ -14,7 +14,6 @@
 #include "arena.h"
 #include "thread.h"
 
-
 PyTypeObject *native_scope_type;
 size_t native_scopes;
 
@@ -97,7 +96,7 @@ static bool parse(PyObject *arguments, PyObject *keywords, hk_arena_config *conf
 }
 
 /* Sizes and names have been looked at by hakmem._scopes. */
-static PyObject *new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
+static PyObject *new (PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
     hk_arena_config config = HK_ARENA_CONFIG_INIT;
     PyObject *parent;
     if (!parse(arguments, keywords, &config, &parent))
@@ -166,6 +165,11 @@ static PyObject *get_refused_bytes(PyObject *self, void *unused) {
     return PyLong_FromSize_t(as_scope(self)->refused_bytes);
 }
 
+static PyObject *get_refused_held(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromSize_t(as_scope(self)->refused_held);
+}
+
 PyTypeObject *native_make_scope_type(void) {
     static PyMethodDef methods[] = {
         {"enter", enter, METH_NOARGS, "Charges the running context to this scope; returns a token."},
@@ -178,6 +182,7 @@ PyTypeObject *native_make_scope_type(void) {
         {"parent", get_parent, NULL, "The scope that pays as well, or None.", NULL},
         {"refusals", get_refusals, NULL, "How many requests got no memory here.", NULL},
         {"refused_bytes", get_refused_bytes, NULL, "The size of the last one of these.", NULL},
+        {"refused_held", get_refused_held, NULL, "What was held then.", NULL},
         {NULL, NULL, NULL, NULL, NULL},
     };
     static PyType_Slot slots[] = {
