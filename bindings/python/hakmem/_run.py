@@ -25,9 +25,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "run",
         usage="python -m hakmem run [OPTION]... SCRIPT | -m MODULE | -c CODE [ARGUMENT]...",
         help="a program, with CPython's own memory from hakmem",
-        description="Runs a Python program with CPython's own memory from hakmem, from the start of the interpreter on. "
-        "The program runs in this process, as if it had been started by python itself, with the same options. Programs "
-        "that it starts are not concerned.",
+        description="Runs a Python program with CPython's own memory from hakmem, from the start of the interpreter. "
+        "It runs in this process, as if python itself had started it, with the same options. Programs that it starts "
+        "are not concerned.",
     )
     parser.add_argument(
         "--limit",
@@ -58,7 +58,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("-m", dest="module", metavar="MODULE", nargs=argparse.REMAINDER, help="run a module")
     parser.add_argument("-c", dest="code", metavar="CODE", nargs=argparse.REMAINDER, help="run code")
-    parser.add_argument("script", metavar="SCRIPT", nargs=argparse.REMAINDER, help="run a file, or - for standard input")
+    parser.add_argument(
+        "script", metavar="SCRIPT", nargs=argparse.REMAINDER, help="run a file, or - for standard input"
+    )
     return parser
 
 

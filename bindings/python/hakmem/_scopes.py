@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from hakmem._native import ffi, lib
 from hakmem._statistics import Statistics, read_statistics
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import CapsuleType, Self
 
 _accounts: dict[str, _native.Scope] = {}
 
@@ -22,11 +23,11 @@ _accounts: dict[str, _native.Scope] = {}
 class Scope:
     """What the code in a with block is charged to; made by `limit()` and `account()`.
 
-    What Python code allocates in the block, its objects and their memory, comes from an arena of the scope, and so do the
-    data of NumPy arrays if NumPy has been imported by then. "In the block" goes by context (`contextvars`): a task that
-    is created in the block stays in it, to its end; a thread that is started there does not, unless it runs in a copy
-    of the context, as with `asyncio.to_thread`. What outlives the block stays valid, and charged, until it is freed.
-    Memory that was allocated elsewhere is charged again where it grows.
+    What Python code allocates in the block, its objects and their memory, comes from an arena of the scope, and so do
+    the data of NumPy arrays if NumPy has been imported by then. "In the block" goes by context (`contextvars`): a task
+    that is created in the block stays in it, to its end; a thread that is started there does not, unless it runs in a
+    copy of the context, as with `asyncio.to_thread`. What outlives the block stays valid, and charged, until it is
+    freed. Memory that was allocated elsewhere is charged again where it grows.
 
     A with block within another one: `limit()` in any scope charges both, and both limits count.
     """
@@ -36,7 +37,7 @@ class Scope:
         self._core: _native.Scope = core
         self._token: Token[_native.Scope] | None = None
         self._refusals = 0
-        self._numpy: object = None
+        self._previous_handler: CapsuleType | None = None
 
     @property
     def name(self) -> str:
@@ -63,7 +64,14 @@ class Scope:
         if self._token is not None:
             raise RuntimeError(f"the scope {self.name!r} is in use by a with block; each block needs one of its own")
         self._refusals = self._core.refusals
-        self._token = self._core.enter()
+        token = self._core.enter()
+        if "numpy" in sys.modules:
+            try:
+                self._previous_handler = _native.numpy_set_handler(_native.numpy_scope_handler(self._core))
+            except BaseException:
+                self._core.leave(token)
+                raise
+        self._token = token
         return self
 
     def __exit__(
@@ -73,6 +81,9 @@ class Scope:
         token, self._token = self._token, None
         if token is None:
             raise RuntimeError("the scope's with block has ended already")
+        if self._previous_handler is not None:
+            _native.numpy_set_handler(self._previous_handler)
+            self._previous_handler = None
         self._core.leave(token)
         if type(error) is MemoryError and not error.args and self._core.refusals != self._refusals:
             raise MemoryError(self._explain()) from error
@@ -105,10 +116,10 @@ def limit(size: int | str, *, name: str = "limit") -> Scope:
 
 
 def account(name: str, *, limit: int | str | None = None) -> Scope:
-    """A with block that is charged to the account of this name; each call for a name gives a new block of one account.
+    """A with block that is charged to the account of this name; each call for a name is a new block of one account.
 
-    An account lives until `close_account()`; all tasks and threads may be in it at once. `limit` sets its limit, if it is
-    given. It stands for itself: within a limit, it would let memory past that limit, so there it is refused
+    An account lives until `close_account()`; all tasks and threads may be in it at once. `limit` sets its limit, if it
+    is given. It stands for itself: within a limit, it would let memory past that limit, so there it is refused
     (RuntimeError).
     """
     _install()

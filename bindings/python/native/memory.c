@@ -42,19 +42,12 @@ HKI_INLINE void *process_calloc(size_t bytes) {
     return HKI_LIKELY(block != NULL) ? memset(block, 0, bytes) : hki_process_alloc(bytes, 1, true);
 }
 
-static HKI_MISS void *refuse(native_scope *scope, size_t size) {
-    scope->refused_bytes = size;
-    scope->refused_held = atomic_load_explicit(&scope->arena->quota.held_lines, memory_order_relaxed) << HKI_LINE_SHIFT;
-    scope->refusals++;
-    return NULL;
-}
-
 static HKI_MISS void *scope_malloc(size_t size) {
     native_scope *scope = native_scope_current();
     if (scope == NULL)
         return process_malloc(size);
     void *block = hk_arena_alloc(scope->handle, size);
-    return HKI_LIKELY(block != NULL) ? block : refuse(scope, size);
+    return HKI_LIKELY(block != NULL) ? block : native_scope_refuse(scope, size);
 }
 
 static HKI_MISS void *scope_calloc(size_t bytes) {
@@ -62,7 +55,7 @@ static HKI_MISS void *scope_calloc(size_t bytes) {
     if (scope == NULL)
         return process_calloc(bytes);
     void *block = hk_arena_calloc(scope->handle, 1, bytes);
-    return HKI_LIKELY(block != NULL) ? block : refuse(scope, bytes);
+    return HKI_LIKELY(block != NULL) ? block : native_scope_refuse(scope, bytes);
 }
 
 HKI_INLINE void *allocate(bool scoped, size_t size) {
@@ -142,7 +135,7 @@ static HKI_MISS void *reallocate_slow(const domain *domain, void *pointer, size_
     hki_block block = hki_block_find(pointer);
     if (block.status != HK_OK || own == (scope != NULL ? scope->arena : hki_process_arena())) {
         void *resized = hki_realloc(own, target, size_or_1);
-        return resized != NULL || scope == NULL ? resized : refuse(scope, size);
+        return resized != NULL || scope == NULL ? resized : native_scope_refuse(scope, size);
     }
     return move(domain, pointer, block.size, size_or_1);
 }

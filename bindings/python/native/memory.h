@@ -46,5 +46,12 @@ extern size_t native_scopes;
 native_scope *native_scope_current(void);
 /* The scope in whose arena a granule's block lies; NULL: it is no scope's. Under the GIL. Borrowed. */
 native_scope *native_scope_of(uintptr_t granule);
+/* Notes that a request of this size got no memory. Always NULL. */
+HKI_MISS void *native_scope_refuse(native_scope *scope, size_t size);
+
+/* ---- numpy_scope.c ---- */
+
+/* numpy_scope_handler(scope) -> capsule: a handler of NumPy's that serves arrays from the scope. */
+PyObject *native_numpy_scope_handler(PyObject *module, PyObject *scope);
 
 #endif

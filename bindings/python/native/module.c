@@ -53,6 +53,7 @@ PyMODINIT_FUNC PyInit__native(void) {
         {"install", native_install, METH_O, "Lets CPython's domains, a bit for each, allocate from hakmem."},
         {"installed", native_installed, METH_NOARGS, "The domains that do."},
         {"numpy_handler", native_numpy_handler, METH_O, "A handler of NumPy's that serves arrays from this arena."},
+        {"numpy_scope_handler", native_numpy_scope_handler, METH_O, "The same for a scope."},
         {"numpy_set_handler", native_numpy_set_handler, METH_O, "Puts a handler in force; returns the last one."},
         {NULL, NULL, 0, NULL},
     };

@@ -62,6 +62,14 @@ native_scope *native_scope_of(uintptr_t granule) {
     return arena != NULL ? scopes_by_slot[hki_slot_number(&hki_arena_slots, arena)] : NULL;
 }
 
+void *native_scope_refuse(native_scope *scope, size_t size) {
+    size_t held_lines = atomic_load_explicit(&scope->arena->quota.held_lines, memory_order_relaxed);
+    scope->refused_bytes = size;
+    scope->refused_held = held_lines << HKI_LINE_SHIFT;
+    scope->refusals++;
+    return NULL;
+}
+
 /* What the last look found may not hold any more. */
 static void forget(void) {
     seen.thread = NULL;
