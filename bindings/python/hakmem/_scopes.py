@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from contextvars import Token
-from types import TracebackType
-from typing import TYPE_CHECKING
-
 from hakmem import _native
 from hakmem._arena import checked_limit, checked_name
 from hakmem._errors import check_status
@@ -14,13 +9,10 @@ from hakmem._memory import install, installed_domains
 from hakmem._native import ffi, lib
 from hakmem._statistics import Statistics, read_statistics
 
-if TYPE_CHECKING:
-    from typing_extensions import CapsuleType, Self
-
 _accounts: dict[str, _native.Scope] = {}
 
 
-class Scope:
+class Scope(_native.ScopeBlock):
     """What the code in a with block is charged to; made by `limit()` and `account()`.
 
     What Python code allocates in the block, its objects and their memory, comes from an arena of the scope, and so do
@@ -32,12 +24,7 @@ class Scope:
     A with block within another one: `limit()` in any scope charges both, and both limits count.
     """
 
-    def __init__(self, core: _native.Scope) -> None:
-        """Not to be called: see `limit()` and `account()`."""
-        self._core: _native.Scope = core
-        self._token: Token[_native.Scope] | None = None
-        self._refusals = 0
-        self._previous_handler: CapsuleType | None = None
+    __slots__ = ()
 
     @property
     def name(self) -> str:
@@ -60,45 +47,12 @@ class Scope:
         """The figures of this moment, also after the block."""
         return read_statistics(self._handle)
 
-    def __enter__(self) -> Self:
-        if self._token is not None:
-            raise RuntimeError(f"the scope {self.name!r} is in use by a with block; each block needs one of its own")
-        self._refusals = self._core.refusals
-        token = self._core.enter()
-        if "numpy" in sys.modules:
-            try:
-                self._previous_handler = _native.numpy_set_handler(_native.numpy_scope_handler(self._core))
-            except BaseException:
-                self._core.leave(token)
-                raise
-        self._token = token
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Ends the block. A MemoryError that came because of the limit is raised again with a message that says so."""
-        token, self._token = self._token, None
-        if token is None:
-            raise RuntimeError("the scope's with block has ended already")
-        if self._previous_handler is not None:
-            _native.numpy_set_handler(self._previous_handler)
-            self._previous_handler = None
-        self._core.leave(token)
-        if type(error) is MemoryError and not error.args and self._core.refusals != self._refusals:
-            raise MemoryError(self._explain()) from error
-
     def __repr__(self) -> str:
         return f"<hakmem.Scope {self.name!r}>"
 
     @property
     def _handle(self) -> object:
         return ffi.cast("hk_arena *", self._core.handle)
-
-    def _explain(self) -> str:
-        limit = "no limit of its own" if self.limit is None else f"limit {self.limit} bytes"
-        held = self._core.refused_held
-        return f"{self.name!r}: {self._core.refused_bytes} bytes requested, {limit}, {held} held"
 
 
 def limit(size: int | str, *, name: str = "limit") -> Scope:
@@ -126,7 +80,7 @@ def account(name: str, *, limit: int | str | None = None) -> Scope:
     core = _accounts.get(checked_name(name))
     if core is None:
         core = _accounts.setdefault(name, _native.Scope(name, 0, None))
-    scope = _Account(core)
+    scope = Scope(core)
     if limit is not None:
         scope.limit = limit
     return scope
@@ -143,19 +97,6 @@ def close_account(name: str) -> None:
         del _accounts[name]
     except KeyError:
         raise KeyError(f"there is no account {name!r}") from None
-
-
-class _Account(Scope):
-    def __enter__(self) -> Self:
-        outer = _native.Scope.current()
-        while outer is not None:
-            if outer is not self._core and Scope(outer).limit is not None:
-                raise RuntimeError(
-                    f"the account {self.name!r} cannot be entered within the limit {Scope(outer).name!r}: "
-                    "enter the account first, and the limit within it"
-                )
-            outer = outer.parent
-        return super().__enter__()
 
 
 def _install() -> None:

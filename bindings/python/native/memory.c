@@ -42,20 +42,33 @@ HKI_INLINE void *process_calloc(size_t bytes) {
     return HKI_LIKELY(block != NULL) ? memset(block, 0, bytes) : hki_process_alloc(bytes, 1, true);
 }
 
+static HKI_MISS void *scope_alloc_slow(native_scope *scope, size_t size, bool zero) {
+    void *block = hki_alloc(scope->arena, (hki_request){.size = size, .alignment = 1, .zero = zero});
+    return HKI_LIKELY(block != NULL) ? block : native_scope_refuse(scope, size);
+}
+
+/* A block off the stack of the scope's heap, or NULL. */
+HKI_INLINE void *scope_pop(native_scope *scope, size_t size) {
+    if (HKI_UNLIKELY(size > HKI_SMALL_MAX))
+        return NULL;
+    uintptr_t granule = hki_heap_pop(&scope->arena->heap, hki_class_of(hki_class_table_16, size));
+    return HKI_LIKELY(granule != 0) ? hki_granule_address(granule) : NULL;
+}
+
 static HKI_MISS void *scope_malloc(size_t size) {
     native_scope *scope = native_scope_current();
     if (scope == NULL)
         return process_malloc(size);
-    void *block = hk_arena_alloc(scope->handle, size);
-    return HKI_LIKELY(block != NULL) ? block : native_scope_refuse(scope, size);
+    void *block = scope_pop(scope, size);
+    return HKI_LIKELY(block != NULL) ? block : scope_alloc_slow(scope, size, false);
 }
 
 static HKI_MISS void *scope_calloc(size_t bytes) {
     native_scope *scope = native_scope_current();
     if (scope == NULL)
         return process_calloc(bytes);
-    void *block = hk_arena_calloc(scope->handle, 1, bytes);
-    return HKI_LIKELY(block != NULL) ? block : native_scope_refuse(scope, bytes);
+    void *block = scope_pop(scope, bytes);
+    return HKI_LIKELY(block != NULL) ? memset(block, 0, bytes) : scope_alloc_slow(scope, bytes, true);
 }
 
 HKI_INLINE void *allocate(bool scoped, size_t size) {
@@ -99,8 +112,21 @@ static HKI_MISS void free_slow(const domain *domain, void *pointer) {
     (void)hki_free(arena, hki_target_of(domain->free_function, pointer));
 }
 
-HKI_INLINE void release(const domain *domain, void *pointer) {
-    if (!hki_process_push(pointer))
+/* What is no block of the process heap's is most likely one of the scope that was used last. */
+static HKI_MISS void scope_free(const domain *domain, void *pointer) {
+    uintptr_t granule = hki_granule_of(pointer);
+    hki_heap *heap = native_scope_heap;
+    hki_found found;
+    if (HKI_UNLIKELY(!hki_heap_find(heap, granule, &found)) || HKI_UNLIKELY(!hki_heap_push(heap, granule, found)))
+        free_slow(domain, pointer);
+}
+
+HKI_INLINE void release(bool scoped, const domain *domain, void *pointer) {
+    if (hki_process_push(pointer))
+        return;
+    if (scoped)
+        scope_free(domain, pointer);
+    else
         free_slow(domain, pointer);
 }
 
@@ -114,7 +140,29 @@ static void *move(const domain *domain, void *pointer, size_t usable, size_t siz
     if (block == NULL)
         return size <= usable ? pointer : NULL;
     memcpy(block, pointer, hki_min(usable, size));
-    release(domain, pointer);
+    release(true, domain, pointer);
+    return block;
+}
+
+/* From one stack of the scope's heap to another, if both sizes are small and both stacks allow it; NULL if not. */
+HKI_INLINE void *scope_move_small(native_scope *scope, void *pointer, size_t size) {
+    hki_heap *heap = &scope->arena->heap;
+    uintptr_t granule = hki_granule_of(pointer);
+    hki_found found;
+    if (HKI_UNLIKELY(size - 1 >= HKI_SMALL_MAX) || HKI_UNLIKELY(!hki_heap_find(heap, granule, &found)) ||
+        HKI_UNLIKELY(found.size_class == HKI_CLASS_LARGE))
+        return NULL;
+    if (found.size_class == hki_class_of(hki_class_table_16, size))
+        return pointer;
+    if (HKI_UNLIKELY(hki_heap_is_full(heap, found.size_class)))
+        return NULL;
+    void *block = scope_pop(scope, size);
+    if (HKI_UNLIKELY(block == NULL))
+        return NULL;
+    memcpy(block, pointer, hki_min(hki_classes[found.size_class].size, size));
+    found.live =
+        atomic_load_explicit(found.word, memory_order_relaxed); /* the new block's bit may be in the same word */
+    hki_heap_push(heap, granule, found);
     return block;
 }
 
@@ -131,6 +179,9 @@ static HKI_MISS void *reallocate_slow(const domain *domain, void *pointer, size_
     if (!scoped)
         return hki_process_realloc(target, size_or_1);
     native_scope *scope = native_scope_current();
+    void *moved = scope != NULL ? scope_move_small(scope, pointer, size) : NULL;
+    if (HKI_LIKELY(moved != NULL))
+        return moved;
     hki_arena *own = arena_of(true, hki_granule_of(pointer));
     hki_block block = hki_block_find(pointer);
     if (block.status != HK_OK || own == (scope != NULL ? scope->arena : hki_process_arena())) {
@@ -162,7 +213,7 @@ HKI_INLINE void *reallocate(const domain *domain, void *pointer, size_t size) {
     }                                                                                                                  \
     static void name##_free(void *context, void *pointer) {                                                            \
         (void)context;                                                                                                 \
-        release(&name##_domain, pointer);                                                                              \
+        release(scoped, &name##_domain, pointer);                                                                      \
     }
 
 DOMAIN(raw, PYMEM_DOMAIN_RAW, false, "PyMem_Raw")

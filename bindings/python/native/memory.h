@@ -31,9 +31,12 @@ typedef struct native_scope {
     hk_arena *handle;
     hki_arena *arena; /* what is behind the handle; NULL: it was never opened */
     struct native_scope *parent;
-    size_t refused_bytes; /* the last request that got no memory, */
-    size_t refused_held;  /* and what was held then */
-    uint64_t refusals;
+    bool is_account;
+    uint64_t refusals; /* how many requests got no memory; the last one: */
+    size_t refused_bytes;
+    const struct native_scope *refused_by; /* this scope, or one further out */
+    size_t refused_limit;                  /* that one's, 0: none; */
+    size_t refused_held;                   /* and what it held then */
 } native_scope;
 
 extern PyTypeObject *native_scope_type;
@@ -41,13 +44,67 @@ PyTypeObject *native_make_scope_type(void);
 
 /* How many scopes there are: none, and nobody needs to ask for the current one. */
 extern size_t native_scopes;
+/* The heap of the scope that was looked up last; hki_empty_heap if there is none. */
+extern hki_heap *native_scope_heap;
 
-/* The scope that the running code is charged to; NULL: none. Under the GIL. Borrowed. */
-native_scope *native_scope_current(void);
 /* The scope in whose arena a granule's block lies; NULL: it is no scope's. Under the GIL. Borrowed. */
 native_scope *native_scope_of(uintptr_t granule);
 /* Notes that a request of this size got no memory. Always NULL. */
 HKI_MISS void *native_scope_refuse(native_scope *scope, size_t size);
+
+/* ---- scope_context.c ---- */
+
+/* A with block that is under way; the value of the context variable in all contexts that are in it. */
+typedef struct native_entry {
+    PyObject ob_base;
+    native_scope *scope;
+    struct native_entry *outer; /* NULL: there is none */
+    PyObject *numpy_handler;    /* which was in force before; NULL: NumPy was not there */
+} native_entry;
+
+/* What the last look at the variable found, and whether that still holds. */
+typedef struct native_look {
+    const PyThreadState *thread; /* native_nobody: nothing holds */
+    uint64_t thread_id;          /* a state's address may be used again */
+    uint64_t version;            /* of the thread's context */
+    native_entry *entry;         /* NULL: none */
+    native_scope *scope;         /* its scope, or NULL */
+} native_look;
+
+extern native_look native_seen;
+extern native_entry **native_cached; /* the variable's own note of its value */
+
+HKI_MISS native_scope *native_look_up(const PyThreadState *thread);
+
+/* The scope that the running code is charged to; NULL: none. Under the GIL. Borrowed. */
+HKI_INLINE native_scope *native_scope_current(void) {
+    const PyThreadState *thread = _PyThreadState_UncheckedGet();
+    if (HKI_LIKELY(thread == native_seen.thread) && HKI_LIKELY(thread->context_ver == native_seen.version) &&
+        HKI_LIKELY(thread->id == native_seen.thread_id) && HKI_LIKELY(*native_cached == native_seen.entry))
+        return native_seen.scope;
+    return native_look_up(thread);
+}
+
+/* The block in which the running code is; NULL: none. Borrowed. */
+native_entry *native_entry_current(void);
+/* Whether `entry` is `current` or around it. */
+bool native_entry_is_around(const native_entry *entry, const native_entry *current);
+/* A block of this scope within the current one, which it takes the place of. NULL with an error set; then nothing has
+ * changed. */
+native_entry *native_entry_begin(native_scope *scope);
+/* Ends the block in this context, and those within it, if the context is in it. It needs no memory of a scope's. -1
+ * with an error set. */
+int native_entry_end(const native_entry *entry);
+/* What ends does not stay as the last look. */
+void native_forget(void);
+/* Makes the context variable and the type of its values. False with an error set. */
+bool native_make_context(void);
+
+/* ---- scope_block.c ---- */
+
+/* ScopeBlock(scope): the with statement; hakmem.Scope is derived from it. */
+extern PyTypeObject *native_block_type;
+PyTypeObject *native_make_block_type(void);
 
 /* ---- numpy_scope.c ---- */
 

@@ -67,10 +67,13 @@ PyMODINIT_FUNC PyInit__native(void) {
     native_buffer_type = native_make_buffer_type();
     native_arena_type = native_make_arena_type();
     native_scope_type = native_make_scope_type();
-    if (native_buffer_type != NULL && native_arena_type != NULL && native_scope_type != NULL && add_view(module) &&
+    native_block_type = native_make_block_type();
+    if (native_buffer_type != NULL && native_arena_type != NULL && native_scope_type != NULL &&
+        native_block_type != NULL && native_make_context() && add_view(module) &&
         PyModule_AddObjectRef(module, "Buffer", (PyObject *)native_buffer_type) == 0 &&
         PyModule_AddObjectRef(module, "ArenaBase", (PyObject *)native_arena_type) == 0 &&
-        PyModule_AddObjectRef(module, "Scope", (PyObject *)native_scope_type) == 0)
+        PyModule_AddObjectRef(module, "Scope", (PyObject *)native_scope_type) == 0 &&
+        PyModule_AddObjectRef(module, "ScopeBlock", (PyObject *)native_block_type) == 0)
         return module;
     Py_DECREF(module);
     return NULL;
