@@ -3,7 +3,7 @@
  * State: the allocators that were there before. Blocks of theirs that turn up, as they do when ours were installed late,
  * go back to them; the registry tells whose a block is. Ours stay for ever, since their blocks do.
  *
- * A block that has to move goes to whom the running code is charged to. */
+ * A block that grows goes to whom the running code is charged to. */
 #include "memory.h"
 
 #include "block.h"
@@ -44,7 +44,11 @@ HKI_INLINE void *process_calloc(size_t bytes) {
 
 static HKI_MISS void *scope_alloc_slow(native_scope *scope, size_t size, bool zero) {
     void *block = hki_alloc(scope->arena, (hki_request){.size = size, .alignment = 1, .zero = zero});
-    return HKI_LIKELY(block != NULL) ? block : native_scope_refuse(scope, size);
+    if (HKI_UNLIKELY(block == NULL))
+        return native_scope_overdraw(scope, size, zero);
+    if (HKI_UNLIKELY(scope->is_short))
+        native_scope_recover(scope);
+    return block;
 }
 
 /* A block off the stack of the scope's heap, or NULL. */
@@ -86,8 +90,8 @@ HKI_INLINE void *allocate_zeroed(bool scoped, size_t count, size_t size) {
 
 /* The arena that may free a block; for what is no live block, it reports that. */
 static hki_arena *arena_of(bool scoped, uintptr_t granule) {
-    const native_scope *scope = scoped && native_scopes != 0 ? native_scope_of(granule) : NULL;
-    return scope != NULL ? scope->arena : hki_process_arena();
+    hki_arena *arena = scoped && native_scopes != 0 ? native_scope_arena(granule) : NULL;
+    return arena != NULL ? arena : hki_process_arena();
 }
 
 static bool is_foreign(const void *pointer) {
@@ -132,14 +136,10 @@ HKI_INLINE void release(bool scoped, const domain *domain, void *pointer) {
 
 /* ---- reallocate ---- */
 
-/* To another arena. NULL, and the block as it was, if that has no room; a shrink stays where it is then. */
-static void *move(const domain *domain, void *pointer, size_t usable, size_t size) {
-    if (size <= usable && size > usable / 2)
-        return pointer;
-    void *block = allocate(true, size);
+static void *move(const domain *domain, void *pointer, size_t usable, void *block) {
     if (block == NULL)
-        return size <= usable ? pointer : NULL;
-    memcpy(block, pointer, hki_min(usable, size));
+        return NULL;
+    memcpy(block, pointer, usable);
     release(true, domain, pointer);
     return block;
 }
@@ -166,6 +166,25 @@ HKI_INLINE void *scope_move_small(native_scope *scope, void *pointer, size_t siz
     return block;
 }
 
+/* A block that shrinks stays with its arena; one that grows goes to whom the running code is charged to. */
+static void *reallocate_scoped(const domain *domain, void *pointer, size_t size) {
+    const hki_target target = hki_target_of(domain->realloc_function, pointer);
+    native_scope *scope = native_scope_current();
+    void *moved = scope != NULL ? scope_move_small(scope, pointer, size) : NULL;
+    if (HKI_LIKELY(moved != NULL))
+        return moved;
+    hki_arena *own = arena_of(true, hki_granule_of(pointer));
+    hki_block block = hki_block_find(pointer);
+    if (block.status != HK_OK || size <= block.size)
+        return hki_realloc(own, target, size);
+    if (own != (scope != NULL ? scope->arena : hki_process_arena()))
+        return move(domain, pointer, block.size, allocate(true, size));
+    void *resized = hki_realloc(own, target, size);
+    if (resized != NULL || scope == NULL)
+        return resized;
+    return move(domain, pointer, block.size, native_scope_overdraw(scope, size, false));
+}
+
 static HKI_MISS void *reallocate_slow(const domain *domain, void *pointer, size_t size) {
     bool scoped = domain->number != PYMEM_DOMAIN_RAW && native_scopes != 0;
     if (pointer == NULL)
@@ -174,21 +193,9 @@ static HKI_MISS void *reallocate_slow(const domain *domain, void *pointer, size_
         PyMemAllocatorEx *previous = &state.previous[domain->number];
         return previous->realloc(previous->ctx, pointer, size);
     }
-    const hki_target target = hki_target_of(domain->realloc_function, pointer);
-    size_t size_or_1 = hki_max(size, 1);
-    if (!scoped)
-        return hki_process_realloc(target, size_or_1);
-    native_scope *scope = native_scope_current();
-    void *moved = scope != NULL ? scope_move_small(scope, pointer, size) : NULL;
-    if (HKI_LIKELY(moved != NULL))
-        return moved;
-    hki_arena *own = arena_of(true, hki_granule_of(pointer));
-    hki_block block = hki_block_find(pointer);
-    if (block.status != HK_OK || own == (scope != NULL ? scope->arena : hki_process_arena())) {
-        void *resized = hki_realloc(own, target, size_or_1);
-        return resized != NULL || scope == NULL ? resized : native_scope_refuse(scope, size);
-    }
-    return move(domain, pointer, block.size, size_or_1);
+    if (scoped)
+        return reallocate_scoped(domain, pointer, hki_max(size, 1));
+    return hki_process_realloc(hki_target_of(domain->realloc_function, pointer), hki_max(size, 1));
 }
 
 HKI_INLINE void *reallocate(const domain *domain, void *pointer, size_t size) {

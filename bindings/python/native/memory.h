@@ -31,6 +31,10 @@ typedef struct native_scope {
     hk_arena *handle;
     hki_arena *arena; /* what is behind the handle; NULL: it was never opened */
     struct native_scope *parent;
+    hk_arena *reserve_handle; /* NULL: not made yet; see scope_reserve.c */
+    hki_arena *reserve;
+    bool is_short;       /* a request was refused, and there has not been much room since */
+    unsigned last_steps; /* how many more requests are served when the reserve is used up */
     bool is_account;
     uint64_t refusals; /* how many requests got no memory; the last one: */
     size_t refused_bytes;
@@ -47,10 +51,22 @@ extern size_t native_scopes;
 /* The heap of the scope that was looked up last; hki_empty_heap if there is none. */
 extern hki_heap *native_scope_heap;
 
-/* The scope in whose arena a granule's block lies; NULL: it is no scope's. Under the GIL. Borrowed. */
-native_scope *native_scope_of(uintptr_t granule);
+/* The arena of a scope's in which a granule's block lies; NULL: it is no scope's. Under the GIL. */
+hki_arena *native_scope_arena(uintptr_t granule);
+/* Of the scope's lines and those of all that pay with it, how many more there may be. */
+size_t native_scope_room(const native_scope *scope);
+/* Makes an arena's blocks known as a scope's, or no more so. */
+void native_scope_own(const hki_arena *arena, bool is_owned);
 /* Notes that a request of this size got no memory. Always NULL. */
 HKI_MISS void *native_scope_refuse(native_scope *scope, size_t size);
+
+/* ---- scope_reserve.c ---- */
+
+/* What the scope's arena has no room for: a block of the reserve, or a refusal. */
+HKI_MISS void *native_scope_overdraw(native_scope *scope, size_t size, bool zero);
+/* There was room. */
+HKI_MISS void native_scope_recover(native_scope *scope);
+void native_scope_end_reserve(native_scope *scope);
 
 /* ---- scope_context.c ---- */
 

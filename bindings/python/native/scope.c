@@ -1,6 +1,6 @@
 /* scope: arenas that running code can be charged to. scope_context.c says which one that is. See memory.h.
  *
- * State, all under the GIL: the scopes by the slots of their arenas; the heap that was used last.
+ * State, all under the GIL: which slots' arenas are scopes'; the heap that was used last.
  *
  * A scope lives as long as a context or anybody else refers to it. Then nobody can be charged to it any more, and its
  * arena is retired: what lives in it stays valid. */
@@ -12,16 +12,20 @@ PyTypeObject *native_scope_type;
 size_t native_scopes;
 hki_heap *native_scope_heap = &hki_empty_heap;
 
-static native_scope *scopes_by_slot[HKI_SLOTS_MAX];
+static bool is_scopes[HKI_SLOTS_MAX];
 
 static native_scope *as_scope(PyObject *object) {
     return (native_scope *)object;
 }
 
-native_scope *native_scope_of(uintptr_t granule) {
+hki_arena *native_scope_arena(uintptr_t granule) {
     uintptr_t owner = atomic_load_explicit(&hki_granule_unit(granule)->owner, memory_order_acquire);
-    const hki_arena *arena = hki_arena_of_owner(owner);
-    return arena != NULL ? scopes_by_slot[hki_slot_number(&hki_arena_slots, arena)] : NULL;
+    hki_arena *arena = hki_arena_of_owner(owner);
+    return arena != NULL && is_scopes[hki_slot_number(&hki_arena_slots, arena)] ? arena : NULL;
+}
+
+void native_scope_own(const hki_arena *arena, bool is_owned) {
+    is_scopes[hki_slot_number(&hki_arena_slots, arena)] = is_owned;
 }
 
 /* ---- refusals ---- */
@@ -32,13 +36,23 @@ static size_t room_in(const native_scope *scope) {
     return limit > held ? limit - held : 0;
 }
 
+static const native_scope *least_room(const native_scope *scope) {
+    const native_scope *least = scope;
+    for (const native_scope *outer = scope->parent; outer != NULL; outer = outer->parent)
+        if (room_in(outer) < room_in(least))
+            least = outer;
+    return least;
+}
+
+size_t native_scope_room(const native_scope *scope) {
+    return room_in(least_room(scope));
+}
+
 /* Whoever has the least room has refused it. */
 void *native_scope_refuse(native_scope *scope, size_t size) {
-    const native_scope *by = scope;
-    for (const native_scope *outer = scope->parent; outer != NULL; outer = outer->parent)
-        if (room_in(outer) < room_in(by))
-            by = outer;
+    const native_scope *by = least_room(scope);
     size_t held_lines = atomic_load_explicit(&by->arena->quota.held_lines, memory_order_relaxed);
+    scope->is_short = true;
     scope->refusals++;
     scope->refused_bytes = size;
     scope->refused_by = by;
@@ -52,9 +66,10 @@ void *native_scope_refuse(native_scope *scope, size_t size) {
 static void end_arena(native_scope *scope) {
     if (native_scope_heap == &scope->arena->heap)
         native_scope_heap = &hki_empty_heap;
-    scopes_by_slot[hki_slot_number(&hki_arena_slots, scope->arena)] = NULL;
+    native_scope_own(scope->arena, false);
     native_scopes--;
     (void)hk_arena_retire(scope->handle);
+    native_scope_end_reserve(scope);
 }
 
 /* A parent may end with it, and that one's parent: one after the other, as there may be very many. */
@@ -106,7 +121,7 @@ static PyObject *new (PyTypeObject *type, PyObject *arguments, PyObject *keyword
     scope->arena = hki_arena_find(scope->handle);
     scope->parent = parent == Py_None ? NULL : as_scope(Py_NewRef(parent));
     scope->is_account = config.limit_bytes == 0;
-    scopes_by_slot[hki_slot_number(&hki_arena_slots, scope->arena)] = scope;
+    native_scope_own(scope->arena, true);
     native_scopes++;
     return (PyObject *)scope;
 }

@@ -1,0 +1,79 @@
+/* scope_reserve: what a scope may hold beyond its limit, so that reaching it is a MemoryError and nothing worse. See
+ * memory.h.
+ *
+ * CPython, and what is built on it, cannot be refused everything everywhere. Refused the small things by which an
+ * exception is raised and handled, tracebacks, frames, numbers, it unwinds a with statement for ever (from 3.12 on), or
+ * ends the process as it cannot make another MemoryError (before that); an event loop that cannot make a handle forgets
+ * its task. What grows is another matter: there a MemoryError is expected. So what does not fit
+ * - is refused at once if it is larger than 512 bytes, as the memory of containers, texts and buffers is;
+ * - else comes from a second arena, the reserve, up to 64 KiB. Then it is refused as well.
+ * After a refusal, and until there is much room again, all requests up to 4 KiB come from the reserve, up to 128 KiB; and
+ * beyond that, uncharged, those that are made while an exception is on its way, as these are soon freed, and the next
+ * few after each refusal, in which the exception is made. */
+#include "memory.h"
+
+#include "arena.h"
+
+enum {
+    SMALL_MAX = 512, /* the largest of CPython's own small blocks */
+    HANDLING_MAX = 4096,
+    RESERVE_LINES = 64, /* and as many for what handles the exception */
+    LAST_STEPS = 4,
+    LAST_MAX = 1024,
+    MUCH_ROOM_LINES = 16, /* or half the limit */
+};
+
+static bool has_reserve(native_scope *scope) {
+    hk_arena_config config = HK_ARENA_CONFIG_INIT;
+    if (scope->reserve != NULL)
+        return true;
+    config.name = "reserve";
+    config.flags = HK_ARENA_ONE_THREAD_AT_A_TIME;
+    if (hk_arena_create(&config, &scope->reserve_handle) != HK_OK)
+        return false;
+    scope->reserve = hki_arena_find(scope->reserve_handle);
+    native_scope_own(scope->reserve, true);
+    return true;
+}
+
+static void *allocate(native_scope *scope, size_t size, bool zero) {
+    if (size > (scope->is_short ? HANDLING_MAX : SMALL_MAX) || !has_reserve(scope))
+        return NULL;
+    size_t lines = scope->is_short ? 2 * RESERVE_LINES : RESERVE_LINES;
+    atomic_store_explicit(&scope->reserve->quota.limit_lines, lines, memory_order_relaxed);
+    return hki_alloc(scope->reserve, (hki_request){.size = size, .alignment = 1, .zero = zero});
+}
+
+static void *allocate_uncharged(native_scope *scope, size_t size, bool zero) {
+    bool is_raising = scope->is_short && size <= HANDLING_MAX && PyErr_Occurred() != NULL;
+    if (is_raising)
+        return hki_process_alloc(size, 1, zero);
+    if (size > LAST_MAX || scope->last_steps == 0)
+        return NULL;
+    scope->last_steps--;
+    return hki_process_alloc(size, 1, zero);
+}
+
+void *native_scope_overdraw(native_scope *scope, size_t size, bool zero) {
+    void *block = allocate(scope, size, zero);
+    if (block == NULL)
+        block = allocate_uncharged(scope, size, zero);
+    if (block != NULL)
+        return block;
+    scope->last_steps = LAST_STEPS;
+    return native_scope_refuse(scope, size);
+}
+
+void native_scope_recover(native_scope *scope) {
+    scope->last_steps = 0;
+    size_t limit = atomic_load_explicit(&scope->arena->quota.limit_lines, memory_order_relaxed);
+    if (native_scope_room(scope) >= hki_min(limit / 2, MUCH_ROOM_LINES))
+        scope->is_short = false;
+}
+
+void native_scope_end_reserve(native_scope *scope) {
+    if (scope->reserve == NULL)
+        return;
+    native_scope_own(scope->reserve, false);
+    (void)hk_arena_retire(scope->reserve_handle);
+}
