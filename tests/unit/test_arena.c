@@ -5,12 +5,16 @@ START_LATE()
 
 enum { GENERATIONS = HKI_SLOT_SIZE / HKI_GRANULE_SIZE };
 
+static hki_arena *create_of(const hk_arena_config *config) {
+    hki_arena *arena;
+    cr_assert_eq(hki_arena_create(config, &arena), HK_OK);
+    return arena;
+}
+
 static hki_arena *create(uint32_t flags) {
     hk_arena_config config = HK_ARENA_CONFIG_INIT;
     config.flags = flags;
-    hki_arena *arena = hki_arena_create(&config);
-    cr_assert_not_null(arena);
-    return arena;
+    return create_of(&config);
 }
 
 static hki_arena *create_plain(void) {
@@ -41,9 +45,9 @@ Test(arena, handle_is_found_until_its_arena_ends, .init = start) {
     hki_arena *arena = create_plain();
     hk_arena *handle = hki_arena_handle(arena);
     cr_assert_eq(hki_arena_find(handle), arena);
-    cr_assert(hki_arena_destroy(handle));
+    cr_assert_eq(hki_arena_destroy(handle), HK_OK);
     cr_assert_null(hki_arena_find(handle));
-    cr_assert_not(hki_arena_destroy(handle));
+    cr_assert_eq(hki_arena_destroy(handle), HK_ERR_BAD_ARENA);
     cr_assert_neq(hki_arena_handle(create_plain()), handle);
     cr_assert_null(hki_arena_find(handle));
 }
@@ -78,7 +82,7 @@ Test(arena, handles_of_a_slot_differ_for_all_generations, .init = start) {
     hki_arena *arena = create_plain();
     const hk_arena *first = hki_arena_handle(arena), *before = first;
     for (int i = 1; i < GENERATIONS; i++) {
-        cr_assert(hki_arena_destroy(before));
+        cr_assert_eq(hki_arena_destroy(before), HK_OK);
         cr_assert_eq(create_plain(), arena);
         const hk_arena *handle = hki_arena_handle(arena);
         cr_assert(handle != first && handle != before);
@@ -86,7 +90,7 @@ Test(arena, handles_of_a_slot_differ_for_all_generations, .init = start) {
         cr_assert_eq(hki_arena_find(handle), arena);
         before = handle;
     }
-    cr_assert(hki_arena_destroy(before));
+    cr_assert_eq(hki_arena_destroy(before), HK_OK);
     cr_assert_eq(hki_arena_handle(create_plain()), first);
 }
 
@@ -96,7 +100,7 @@ Test(arena, slots_are_used_again_oldest_first, .init = start) {
         arenas[i] = create_plain();
     const int order[] = {2, 0, 3};
     for (int i = 0; i < 3; i++)
-        cr_assert(hki_arena_destroy(hki_arena_handle(arenas[order[i]])));
+        cr_assert_eq(hki_arena_destroy(hki_arena_handle(arenas[order[i]])), HK_OK);
     for (int i = 0; i < 3; i++)
         cr_assert_eq(create_plain(), arenas[order[i]]);
     cr_assert_eq((char *)create_plain(), (char *)arenas[3] + HKI_SLOT_SIZE);
@@ -109,13 +113,13 @@ Test(arena, configuration_is_copied, .init = start) {
     config.name = name;
     config.min_alignment = 8;
     config.limit_bytes = 5 * HKI_LINE_SIZE + 1023;
-    hki_arena *arena = hki_arena_create(&config);
+    hki_arena *arena = create_of(&config);
     name[0] = 'x';
     cr_assert_str_eq(arena->name, "a name of exactly 31 characters");
     cr_assert_eq(arena->heap.class_table, hki_class_table_8);
     cr_assert_eq(atomic_load(&arena->quota.limit_lines), 5);
     cr_assert_not(arena->one_thread);
-    cr_assert(hki_arena_destroy(hki_arena_handle(arena)));
+    cr_assert_eq(hki_arena_destroy(hki_arena_handle(arena)), HK_OK);
     cr_assert_eq(create_plain(), arena);
     cr_assert_str_eq(arena->name, "arena");
     cr_assert_eq(arena->heap.class_table, hki_class_table_16);
@@ -135,14 +139,16 @@ Test(arena, default_arena, .init = start) {
 
 Test(arena, refused_creation_loses_no_slot, .init = start) {
     hk_arena_config config = HK_ARENA_CONFIG_INIT;
+    hki_arena *arena;
     fail_from(0);
-    cr_assert_null(hki_arena_create(&config));
+    cr_assert_eq(hki_arena_create(&config, &arena), HK_ERR_NO_MEMORY);
+    cr_assert_null(arena);
     hki_os_fail_calls(0, 0);
-    hki_arena *arena = hki_arena_create(&config);
+    arena = create_of(&config);
     cr_assert_eq(hki_slot_number(&hki_arena_slots, arena), 0);
-    cr_assert(hki_arena_destroy(hki_arena_handle(arena)));
+    cr_assert_eq(hki_arena_destroy(hki_arena_handle(arena)), HK_OK);
     fail_from(0); /* a used slot needs nothing */
-    cr_assert_eq(hki_arena_create(&config), arena);
+    cr_assert_eq(create_of(&config), arena);
 }
 
 /* ---- owners ---- */
@@ -154,7 +160,7 @@ Test(arena, owners_lead_to_their_arena, .init = start) {
     cr_assert_eq(hki_arena_of_owner((uintptr_t)plain | HKI_OWNER_IS_ARENA), plain);
     cr_assert_eq(hki_arena_of_owner((uintptr_t)&plain->heap), plain);
     cr_assert_eq(hki_arena_of_owner((uintptr_t)heap), shared);
-    cr_assert(hki_arena_destroy(hki_arena_handle(shared)));
+    cr_assert_eq(hki_arena_destroy(hki_arena_handle(shared)), HK_OK);
     cr_assert_null(hki_arena_of_owner((uintptr_t)heap));
 }
 
@@ -214,7 +220,7 @@ Test(arena, idle_heaps_are_drained, .init = start) {
     }
     size_t each = hki_classes[HKI_CLASS_4096].few_lines;
     cr_assert_eq(held_lines(arena), 3 * each);
-    hki_arena_drain_idle(arena);
+    hki_arena_drain(arena, NULL);
     cr_assert_eq(held_lines(arena), each);
     assert_sound(arena);
 }
@@ -233,7 +239,7 @@ Test(arena, heap_of_an_ended_arena_waits_for_its_thread, .init = start) {
     hki_heap *idle = hki_arena_take_heap(arena), *taken = hki_arena_take_heap(arena);
     pop(taken, HKI_CLASS_64);
     hki_arena_give_heap(idle, true);
-    cr_assert(hki_arena_destroy(hki_arena_handle(arena)));
+    cr_assert_eq(hki_arena_destroy(hki_arena_handle(arena)), HK_OK);
     cr_assert_null(atomic_load(&taken->arena));
     cr_assert_eq(hki_arena_take_heap(other), idle);
     hki_heap *fresh = hki_arena_take_heap(other);
