@@ -9,7 +9,8 @@
  *
  * A chain is charged from below, one quota after the other, and what has been charged goes back when one refuses. All are
  * asked first, so this comes about only when others take the last lines in between; until it is undone, requests that
- * would fit in the quotas below may be refused as well. */
+ * would fit in the quotas below may be refused as well. Lines go back from below, too, so that a peak may include some
+ * that were on their way. */
 #ifndef HKI_QUOTA_H
 #define HKI_QUOTA_H
 

@@ -305,3 +305,111 @@ Test(arena, used_slot_begins_anew, .init = let_start) {
     fill_arena(handle);
     assert_sound(arena);
 }
+
+/* ---- parents ---- */
+
+static hki_arena *create_below(hki_arena *parent, uint32_t flags) {
+    hk_arena_config config = HK_ARENA_CONFIG_INIT;
+    config.flags = flags;
+    config.parent = hki_arena_handle(parent);
+    return create_of(&config);
+}
+
+Test(arena_parents, are_known_and_counted, .init = start) {
+    hki_arena *root = create_plain(), *hardened = create_below(root, HK_ARENA_HARDENED),
+              *child = create_below(hardened, 0);
+    cr_assert_null(hki_arena_parent(root));
+    cr_assert_eq(hki_arena_parent(hardened), root);
+    cr_assert_eq(hki_arena_parent(child), hardened);
+    cr_assert(hki_arena_children(root) == 1 && hki_arena_children(hardened) == 1 && hki_arena_children(child) == 0);
+    cr_assert_eq(hki_arena_destroy(hki_arena_handle(root)), HK_ERR_BUSY);
+    cr_assert_eq(hki_arena_destroy(hki_arena_handle(child)), HK_OK);
+    cr_assert_eq(hki_arena_children(hardened), 0);
+    cr_assert_eq(hki_arena_destroy(hki_arena_handle(hardened)), HK_OK);
+    cr_assert_eq(hki_arena_destroy(hki_arena_handle(root)), HK_OK);
+    for (int i = 0; i < 3; i++)
+        cr_assert_null(hki_arena_parent(create_plain())); /* in the same slots */
+}
+
+Test(arena_parents, child_that_is_refused_is_not_counted, .init = start) {
+    hk_arena_config config = HK_ARENA_CONFIG_INIT;
+    hki_arena *parent = create_plain(), *child;
+    config.parent = hki_arena_handle(parent);
+    fail_from(0);
+    cr_assert_eq(hki_arena_create(&config, &child), HK_ERR_NO_MEMORY);
+    hki_os_fail_calls(0, 0);
+    cr_assert_null(child);
+    cr_assert_eq(hki_arena_children(parent), 0);
+    cr_assert_eq(hki_arena_destroy(config.parent), HK_OK);
+    cr_assert_eq(hki_arena_create(&config, &child), HK_ERR_BAD_ARENA);
+    cr_assert_null(child);
+}
+
+Test(arena_parents, retired_one_ends_with_its_last_child, .init = let_start) {
+    hk_arena *handles[3];
+    hki_arena *all[3];
+    for (int i = 0; i < 3; i++) {
+        all[i] = i == 0 ? hki_arena_find(make_plain_arena()) : create_below(all[i - 1], 0);
+        handles[i] = hki_arena_handle(all[i]);
+    }
+    void *block = hk_arena_alloc(handles[0], 100);
+    cr_assert(hki_arena_retire(handles[1]));
+    cr_assert(hki_arena_is_retired(all[1]) && all[1]->retired_blocks == 0);
+    cr_assert(hki_arena_retire(handles[0]));
+    cr_assert(all[0]->retired_blocks == 1 && held_lines(all[0]) == 1);
+    cr_assert_eq(hki_arena_destroy(handles[2]), HK_OK);
+    cr_assert(!hki_arena_is_retired(all[1]) && hki_arena_is_retired(all[0]) && hki_arena_children(all[0]) == 0);
+    hk_free(block);
+    cr_assert_not(hki_arena_is_retired(all[0]));
+}
+
+/* What the system refuses, at whatever call, is charged to nobody. */
+Test(arena_parents, nothing_is_charged_for_what_the_system_refuses, .init = let_start) {
+    static const size_t sizes[] = {100, 20 * HKI_LINE_SIZE, 300 * HKI_LINE_SIZE, 9 << 20};
+    size_t refused = 0;
+    for (unsigned long skip = 0; skip < 40; skip++) {
+        hki_arena *parent = hki_arena_find(make_arena(0, 16, 0)), *child = create_below(parent, 0);
+        hk_arena *handle = hki_arena_handle(child);
+        void *blocks[LENGTH_OF(sizes)];
+        hki_os_fail_calls(skip / 2, skip % 2 == 0 ? 1 : ULONG_MAX / 2);
+        for (size_t i = 0; i < LENGTH_OF(sizes); i++) {
+            blocks[i] = hk_arena_alloc(handle, sizes[i]);
+            void *larger = hk_arena_realloc(handle, blocks[i], 2 * sizes[i]);
+            blocks[i] = larger != NULL ? larger : blocks[i];
+        }
+        hki_os_fail_calls(0, 0);
+        assert_sound(parent);
+        cr_assert_eq(held_lines(parent), held_lines(child));
+        refused += atomic_load(&child->quota.system_failures);
+        cr_assert_eq(atomic_load(&parent->quota.system_failures), 0);
+        for (size_t i = 0; i < LENGTH_OF(sizes); i++)
+            cr_assert_eq(hk_arena_free(handle, blocks[i]), HK_OK);
+        hk_arena_trim(handle);
+        cr_assert_eq(held_lines(parent), 0);
+        hk_purge();
+        cr_assert_eq(hk_arena_destroy(handle), HK_OK);
+        cr_assert_eq(hk_arena_destroy(hki_arena_handle(parent)), HK_OK);
+    }
+    cr_assert_gt(refused, 0);
+}
+
+static void *take_heap_and_leave_lines(void *handle) {
+    void *block = hk_arena_alloc(handle, 4096);
+    hk_arena_free(handle, block);
+    return block;
+}
+
+/* The idle heap of another thread's and the own one of the arena above are drained, but not a heap that is in use. */
+Test(arena_parents, requests_below_drain_what_is_idle_above, .init = let_start) {
+    hki_arena *parent = hki_arena_find(make_arena(0, 16, 0)), *child = create_below(parent, 0);
+    hk_arena *above = hki_arena_handle(parent);
+    hki_heap *taken = hki_arena_take_heap(parent);
+    hki_heap_free(taken, pop(taken, HKI_CLASS_4096));
+    cr_assert_not_null(run_in_thread(take_heap_and_leave_lines, above));
+    cr_assert_not_null(take_heap_and_leave_lines(above));
+    size_t each = hki_classes[HKI_CLASS_4096].few_lines;
+    hk_arena_set_limit(above, held_lines(parent) << HKI_LINE_SHIFT);
+    cr_assert_null(hk_arena_alloc(hki_arena_handle(child), 100 * HKI_LINE_SIZE));
+    cr_assert_eq(held_lines(parent), each);
+    assert_sound(parent);
+}
