@@ -56,11 +56,9 @@ static bool visit_unit(const visit *to, uint32_t number) {
         return visit_block(to, hki_unit_granule(number), lines << HKI_LINE_SHIFT);
     }
     uint64_t runs = atomic_load_explicit(&unit->run_starts, memory_order_relaxed);
-    while (runs != 0) {
+    for (; runs != 0; runs &= runs - 1)
         if (!visit_run(to, number * HKI_LINES_PER_UNIT + hki_lowest_bit(runs)))
             return false;
-        runs &= (runs - 1) & atomic_load_explicit(&unit->run_starts, memory_order_relaxed);
-    }
     return true;
 }
 

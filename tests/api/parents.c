@@ -302,7 +302,8 @@ static bool allocate_beside(const void *block, size_t size, void *child) {
     return size == 48 && hk_arena_alloc(child, 65 * LINE) == NULL;
 }
 
-/* A visitor's request in an arena below may take free lines from the arena that is walked. */
+/* A visitor's request in an arena below may make the arena that is walked give free lines back; its units stay, as a
+ * block that lives is in each that is looked at. */
 Test(limits, a_walk_above_is_not_disturbed) {
     hk_arena *parent = make_named_arena("parent", 0, 16), *child = make_child(parent, 0);
     void *kept[64];
