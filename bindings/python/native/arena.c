@@ -71,9 +71,14 @@ static void *allocate_rounded(const native_arena *arena, size_t size, size_t ali
     return block;
 }
 
+/* Whether blocks of this size have the alignment by themselves: see hakmem.h on blocks of 8 bytes, and on arenas of 8. */
+static bool is_aligned_anyway(const native_arena *arena, size_t size, size_t alignment) {
+    return alignment <= 8 || (alignment == 16 && size > 8 && arena->alignment > 8);
+}
+
 void *native_allocate(const native_arena *arena, size_t size, size_t alignment, bool zeroed) {
     const size_t line = 1024;
-    if (size > (size_t)PY_SSIZE_T_MAX / 2 || alignment <= 16)
+    if (size > (size_t)PY_SSIZE_T_MAX / 2 || is_aligned_anyway(arena, size, alignment))
         return zeroed ? hk_arena_calloc(arena->handle, 1, size) : hk_arena_alloc(arena->handle, size);
     bool is_hardened = (arena->flags & HK_ARENA_HARDENED) != 0;
     if (zeroed && !is_hardened && alignment <= line)
