@@ -5,7 +5,9 @@ The manual is docs/python.md.
 """
 
 from hakmem._arena import Arena, Block
+from hakmem._config import get_cmake_dir, get_include, get_library
 from hakmem._errors import ErrorPolicy, MisuseError, MisuseWarning, error_policy, set_error_policy
+from hakmem._native import _C_API as _C_API
 from hakmem._native import Buffer, ffi, lib
 from hakmem._numpy import numpy_arena
 from hakmem._sizes import parse_size
@@ -24,6 +26,9 @@ __all__ = [
     "Statistics",
     "__version__",
     "error_policy",
+    "get_cmake_dir",
+    "get_include",
+    "get_library",
     "numpy_arena",
     "parse_size",
     "set_error_policy",
