@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -208,6 +209,26 @@ def test_words_of_a_closed_arena(words: Any) -> None:  # noqa: ANN401
         counts.add("word")
     with pytest.raises(TypeError, match="an Arena is needed, not None"):
         words.WordCounts(None)
+
+
+# ---- the extension in the manual ----
+
+
+def test_the_manual_s_extension(tmp_path: Path) -> None:
+    manual = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"^```c\n(.*?)^```", manual, re.MULTILINE | re.DOTALL)
+    (tmp_path / "letters.c").write_text(snippet, encoding="ascii")
+    (commands,) = re.findall(r"^```sh\n(cc -shared.*?)^```", manual, re.MULTILINE | re.DOTALL)
+    folder = str(Path(sys.executable).parent)
+    done = subprocess.run(
+        ["bash", "-ec", commands.replace("cc ", "cc -Wall -Wextra -Wconversion -Werror ", 1)],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("b'aaaaaaaaaa'\n", "")
 
 
 # ---- versions ----
