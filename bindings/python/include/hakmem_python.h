@@ -46,8 +46,8 @@ typedef struct hakmem_python_api {
      *
      * All of these need the GIL. A function that fails returns NULL or -1 with an exception set: TypeError for an object
      * that is no Arena, ValueError for a closed one or a bad alignment, MemoryError that tells arena, limit and size, and
-     * hakmem.MisuseError for misuse, if the policy is "raise". While they wait for another thread, or work on large
-     * blocks, they let go of the GIL.
+     * hakmem.MisuseError for misuse, if the policy is "raise". While they wait for another thread, or zero a large block,
+     * they let go of the GIL.
      *
      * Blocks are counted: as long as there is one, close(), reset() and rollback() of the arena raise BufferError. Nothing
      * else keeps the arena alive: who has a block in it holds a reference to the Arena, and lets go of it after the last
@@ -60,7 +60,8 @@ typedef struct hakmem_python_api {
     /* With the alignment that the block was allocated with. Without a block it allocates. If it fails, the block is as it
      * was. The result is never NULL but for failure; a size of 0 gives a block of its own. */
     void *(*arena_realloc)(PyObject *arena, void *block, size_t size, size_t alignment);
-    /* 0, also for NULL, or -1: then nothing was freed. */
+    /* 0, also for NULL and for misuse that the policy lets pass. -1: nothing was freed. An overwritten block of a hardened
+     * arena goes with its arena; it counts no more. */
     int (*arena_free)(PyObject *arena, void *block);
     /* The same for destructors: it keeps an exception that is set, and what is wrong goes to sys.unraisablehook. */
     void (*arena_free_unraisable)(PyObject *arena, void *block);
