@@ -91,12 +91,14 @@ static HKI_MISS void free_slow(const domain *domain, void *pointer) {
         previous->free(previous->ctx, pointer);
         return;
     }
-    bool scoped = domain->number != PYMEM_DOMAIN_RAW;
-    hki_arena *arena = arena_of(scoped, granule);
-    if (arena->one_thread && hki_heap_find(&arena->heap, granule, &found) &&
-        hki_heap_push(&arena->heap, granule, found))
-        return;
-    (void)hki_free(arena, hki_target_of(domain->free_function, pointer));
+    const native_scope *scope =
+        domain->number != PYMEM_DOMAIN_RAW && native_scopes != 0 ? native_scope_of(granule) : NULL;
+    const hki_target target = hki_target_of(domain->free_function, pointer);
+    if (scope == NULL)
+        (void)hki_process_free(target);
+    else if (!hki_heap_find(&scope->arena->heap, granule, &found) ||
+             !hki_heap_push(&scope->arena->heap, granule, found))
+        (void)hki_free(scope->arena, target);
 }
 
 HKI_INLINE void release(const domain *domain, void *pointer) {
