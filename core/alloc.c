@@ -170,7 +170,8 @@ static hk_status alloc_large(hki_arena *arena, hki_request request, uintptr_t *g
 static hk_status alloc_once(hki_arena *arena, hki_heap *heap, hki_request request, uintptr_t *granule, bool *clean) {
     *clean = false;
     if (request.size <= HKI_SMALL_MAX && request.alignment <= HKI_LINE_SIZE) {
-        unsigned size_class = hki_class_of_aligned(heap->class_table, request.size, request.alignment);
+        const uint8_t *class_table = request.class_table != NULL ? request.class_table : heap->class_table;
+        unsigned size_class = hki_class_of_aligned(class_table, request.size, request.alignment);
         if (size_class != HKI_CLASS_LARGE)
             return alloc_in_class(arena, heap, size_class, request, granule);
     }

@@ -26,56 +26,61 @@ static const char *const domain_names[DOMAINS] = {
 /* What the allocators do, for one of the domains; `function` is for reports. */
 typedef struct domain {
     PyMemAllocatorDomain number;
+    const uint8_t *class_table;
     const char *free_function;
     const char *realloc_function;
 } domain;
 
+HKI_INLINE bool is_scoped(const domain *domain) {
+    return domain->number != PYMEM_DOMAIN_RAW && native_scopes != 0;
+}
+
 /* ---- allocate ---- */
 
-HKI_INLINE void *process_malloc(size_t size) {
-    void *block = hki_process_pop(hki_class_table_16, size);
-    return HKI_LIKELY(block != NULL) ? block : hki_process_alloc(size, 1, false);
+static HKI_MISS void *process_slow(const uint8_t *class_table, size_t size, bool zero) {
+    hki_arena *arena = hki_process_arena();
+    const hki_request request = {.size = size, .alignment = 1, .zero = zero, .class_table = class_table};
+    return arena == NULL ? NULL : hki_alloc(arena, request);
 }
 
-HKI_INLINE void *process_calloc(size_t bytes) {
-    void *block = hki_process_pop(hki_class_table_16, bytes);
-    return HKI_LIKELY(block != NULL) ? memset(block, 0, bytes) : hki_process_alloc(bytes, 1, true);
+HKI_INLINE void *process_malloc(const uint8_t *class_table, size_t size) {
+    void *block = hki_process_pop(class_table, size);
+    return HKI_LIKELY(block != NULL) ? block : process_slow(class_table, size, false);
 }
 
-static HKI_MISS void *scope_malloc(size_t size) {
+HKI_INLINE void *process_calloc(const uint8_t *class_table, size_t bytes) {
+    void *block = hki_process_pop(class_table, bytes);
+    return HKI_LIKELY(block != NULL) ? memset(block, 0, bytes) : process_slow(class_table, bytes, true);
+}
+
+static HKI_MISS void *scope_malloc(const domain *domain, size_t size) {
     native_scope *scope = native_scope_current();
     if (scope == NULL)
-        return process_malloc(size);
+        return process_malloc(domain->class_table, size);
     void *block = hk_arena_alloc(scope->handle, size);
     return HKI_LIKELY(block != NULL) ? block : native_scope_refuse(scope, size);
 }
 
-static HKI_MISS void *scope_calloc(size_t bytes) {
+static HKI_MISS void *scope_calloc(const domain *domain, size_t bytes) {
     native_scope *scope = native_scope_current();
     if (scope == NULL)
-        return process_calloc(bytes);
+        return process_calloc(domain->class_table, bytes);
     void *block = hk_arena_calloc(scope->handle, 1, bytes);
     return HKI_LIKELY(block != NULL) ? block : native_scope_refuse(scope, bytes);
 }
 
-HKI_INLINE void *allocate(bool scoped, size_t size) {
-    return HKI_UNLIKELY(scoped && native_scopes != 0) ? scope_malloc(size) : process_malloc(size);
+HKI_INLINE void *allocate(const domain *domain, size_t size) {
+    return HKI_UNLIKELY(is_scoped(domain)) ? scope_malloc(domain, size) : process_malloc(domain->class_table, size);
 }
 
-HKI_INLINE void *allocate_zeroed(bool scoped, size_t count, size_t size) {
+HKI_INLINE void *allocate_zeroed(const domain *domain, size_t count, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes))
         return NULL;
-    return HKI_UNLIKELY(scoped && native_scopes != 0) ? scope_calloc(bytes) : process_calloc(bytes);
+    return HKI_UNLIKELY(is_scoped(domain)) ? scope_calloc(domain, bytes) : process_calloc(domain->class_table, bytes);
 }
 
 /* ---- free ---- */
-
-/* The arena that may free a block; for what is no live block, it reports that. */
-static hki_arena *arena_of(bool scoped, uintptr_t granule) {
-    const native_scope *scope = scoped && native_scopes != 0 ? native_scope_of(granule) : NULL;
-    return scope != NULL ? scope->arena : hki_process_arena();
-}
 
 static bool is_foreign(const void *pointer) {
     return !hki_granule_exists(hki_granule_of(pointer));
@@ -91,8 +96,7 @@ static HKI_MISS void free_slow(const domain *domain, void *pointer) {
         previous->free(previous->ctx, pointer);
         return;
     }
-    const native_scope *scope =
-        domain->number != PYMEM_DOMAIN_RAW && native_scopes != 0 ? native_scope_of(granule) : NULL;
+    const native_scope *scope = is_scoped(domain) ? native_scope_of(granule) : NULL;
     const hki_target target = hki_target_of(domain->free_function, pointer);
     if (scope == NULL)
         (void)hki_process_free(target);
@@ -112,7 +116,7 @@ HKI_INLINE void release(const domain *domain, void *pointer) {
 static void *move(const domain *domain, void *pointer, size_t usable, size_t size) {
     if (size <= usable && size > usable / 2)
         return pointer;
-    void *block = allocate(true, size);
+    void *block = allocate(domain, size);
     if (block == NULL)
         return size <= usable ? pointer : NULL;
     memcpy(block, pointer, hki_min(usable, size));
@@ -120,43 +124,46 @@ static void *move(const domain *domain, void *pointer, size_t usable, size_t siz
     return block;
 }
 
+/* Where there are scopes. */
+static void *reallocate_scoped(const domain *domain, hki_target target, size_t size) {
+    native_scope *payer = native_scope_current();
+    const native_scope *owner = native_scope_of(hki_granule_of(target.pointer));
+    hki_block block = hki_block_find(target.pointer);
+    if (block.status == HK_OK && owner != payer)
+        return move(domain, target.pointer, block.size, size);
+    if (owner == NULL)
+        return hki_process_realloc(target, size);
+    void *resized = hki_realloc(owner->arena, target, size);
+    return resized != NULL || payer == NULL ? resized : native_scope_refuse(payer, size);
+}
+
 static HKI_MISS void *reallocate_slow(const domain *domain, void *pointer, size_t size) {
-    bool scoped = domain->number != PYMEM_DOMAIN_RAW && native_scopes != 0;
+    const hki_target target = hki_target_of(domain->realloc_function, pointer);
     if (pointer == NULL)
-        return allocate(scoped, size);
+        return allocate(domain, size);
     if (is_foreign(pointer)) {
         PyMemAllocatorEx *previous = &state.previous[domain->number];
         return previous->realloc(previous->ctx, pointer, size);
     }
-    const hki_target target = hki_target_of(domain->realloc_function, pointer);
-    size_t size_or_1 = hki_max(size, 1);
-    if (!scoped)
-        return hki_process_realloc(target, size_or_1);
-    native_scope *scope = native_scope_current();
-    hki_arena *own = arena_of(true, hki_granule_of(pointer));
-    hki_block block = hki_block_find(pointer);
-    if (block.status != HK_OK || own == (scope != NULL ? scope->arena : hki_process_arena())) {
-        void *resized = hki_realloc(own, target, size_or_1);
-        return resized != NULL || scope == NULL ? resized : native_scope_refuse(scope, size);
-    }
-    return move(domain, pointer, block.size, size_or_1);
+    size = hki_max(size, 1);
+    return is_scoped(domain) ? reallocate_scoped(domain, target, size) : hki_process_realloc(target, size);
 }
 
 HKI_INLINE void *reallocate(const domain *domain, void *pointer, size_t size) {
-    return hki_process_keeps(hki_class_table_16, pointer, size) ? pointer : reallocate_slow(domain, pointer, size);
+    return hki_process_keeps(domain->class_table, pointer, size) ? pointer : reallocate_slow(domain, pointer, size);
 }
 
 /* ---- the three domains ---- */
 
-#define DOMAIN(name, constant, scoped, prefix)                                                                         \
-    static const domain name##_domain = {constant, prefix "Free", prefix "Realloc"};                                   \
+#define DOMAIN(name, constant, table, prefix)                                                                          \
+    static const domain name##_domain = {constant, hki_class_table_##table, prefix "Free", prefix "Realloc"};          \
     static void *name##_malloc(void *context, size_t size) {                                                           \
         (void)context;                                                                                                 \
-        return allocate(scoped, size);                                                                                 \
+        return allocate(&name##_domain, size);                                                                         \
     }                                                                                                                  \
     static void *name##_calloc(void *context, size_t count, size_t size) {                                             \
         (void)context;                                                                                                 \
-        return allocate_zeroed(scoped, count, size);                                                                   \
+        return allocate_zeroed(&name##_domain, count, size);                                                           \
     }                                                                                                                  \
     static void *name##_realloc(void *context, void *pointer, size_t size) {                                           \
         (void)context;                                                                                                 \
@@ -167,9 +174,9 @@ HKI_INLINE void *reallocate(const domain *domain, void *pointer, size_t size) {
         release(&name##_domain, pointer);                                                                              \
     }
 
-DOMAIN(raw, PYMEM_DOMAIN_RAW, false, "PyMem_Raw")
-DOMAIN(mem, PYMEM_DOMAIN_MEM, true, "PyMem_")
-DOMAIN(obj, PYMEM_DOMAIN_OBJ, true, "PyObject_")
+DOMAIN(raw, PYMEM_DOMAIN_RAW, 16, "PyMem_Raw")
+DOMAIN(mem, PYMEM_DOMAIN_MEM, 16, "PyMem_")
+DOMAIN(obj, PYMEM_DOMAIN_OBJ, object, "PyObject_")
 
 #undef DOMAIN
 
