@@ -52,6 +52,7 @@ PyMODINIT_FUNC PyInit__native(void) {
         {"options", list_options, METH_NOARGS, "The options of the library, as they are in force."},
         {"numpy_handler", native_numpy_handler, METH_O, "A handler of NumPy's that serves arrays from this arena."},
         {"numpy_set_handler", native_numpy_set_handler, METH_O, "Puts a handler in force; returns the last one."},
+        {"bench", native_bench, METH_VARARGS, "Runs a loop in C on the functions of an allocator; for hakmem.bench."},
         {NULL, NULL, 0, NULL},
     };
     static PyModuleDef definition = {

@@ -147,4 +147,8 @@ PyObject *native_buffer_dlpack_device(PyObject *self, PyObject *unused);
 PyObject *native_numpy_handler(PyObject *module, PyObject *arena);
 PyObject *native_numpy_set_handler(PyObject *module, PyObject *handler);
 
+/* ---- bench.c ---- */
+
+PyObject *native_bench(PyObject *module, PyObject *arguments);
+
 #endif
