@@ -5,9 +5,10 @@ import sys
 try:
     from hakmem.bench._command import main
 except ModuleNotFoundError as error:
-    if error.name is None or error.name.split(".")[0] != "rich":
+    if (error.name or "").partition(".")[0] != "rich":
         raise
-    sys.exit("python -m hakmem.bench needs rich: pip install 'hakmem[bench]'")
+    print("python -m hakmem.bench needs rich: pip install 'hakmem[bench]'", file=sys.stderr)
+    sys.exit(2)
 
 if __name__ == "__main__":
     sys.exit(main())

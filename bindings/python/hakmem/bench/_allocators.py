@@ -127,10 +127,11 @@ def last_line(text: str) -> str:
 
 def find_allocators() -> tuple[Allocator, ...]:
     """All that are known; those that cannot be had here say why."""
-    return tuple(_tried(allocator) for allocator in _known())
+    return tuple(try_allocator(allocator) for allocator in known_allocators())
 
 
-def _tried(allocator: Allocator) -> Allocator:
+def try_allocator(allocator: Allocator) -> Allocator:
+    """Starts Python on it; if that does not work, it is unavailable."""
     if allocator.unavailable is not None:
         return allocator
     try:
@@ -141,7 +142,8 @@ def _tried(allocator: Allocator) -> Allocator:
     return replace(allocator, unavailable=problem)
 
 
-def _known() -> Iterator[Allocator]:
+def known_allocators() -> Iterator[Allocator]:
+    """All, as far as can be said without trying."""
     yield Allocator("pymalloc", "Python's own, the default", python_malloc="pymalloc")
     yield Allocator("malloc", "of the C library, for everything")
     needs_313 = None if sys.version_info >= (3, 13) else f"comes with Python 3.13; this is {sys.version.split()[0]}"

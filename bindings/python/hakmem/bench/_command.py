@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--workloads", type=_names, metavar="A,B", help="all, if not said; see --list")
     add("--allocators", type=_names, metavar="A,B", help="all that are here, if not said; see --list")
     add("--baseline", metavar="A", help="what all are compared with (pymalloc); for loops in C: malloc")
-    add("--rounds", type=int, metavar="N", help="5, or 1 with --quick")
+    add("--rounds", type=int, metavar="N", help="3, or 1 with --quick")
     add("--quick", action="store_true", help="short runs: not to be trusted")
     add("--seed", type=int, default=1, metavar="N", help="of all that is made up (1)")
     add("--json", metavar="FILE", help="writes all of it as JSON; - is standard output, in place of the tables")
@@ -83,7 +83,7 @@ def _console() -> Console:
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
-    """Before hours are spent on what can then not be written."""
+    """Before minutes are spent on what can then not be written."""
     if options.plot is not None:
         check_plot(options.plot)
     for name in (options.plot, options.json):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hakmem.bench import _child
-from hakmem.bench._allocators import Allocator, Process, find_allocators, last_line, probe
+from hakmem.bench._allocators import Allocator, Process, known_allocators, last_line, probe, try_allocator
 from hakmem.bench._results import (
     SCHEMA,
     About,
@@ -30,7 +30,7 @@ from hakmem.bench._results import (
 from hakmem.bench._workloads import WORKLOADS, Workload
 
 _PROCESS_SECONDS_MAX = 600
-_ROUNDS = 5
+_ROUNDS = 3
 _QUICK_ROUNDS = 1
 
 
@@ -152,8 +152,8 @@ def _choose_workloads(names: Sequence[str] | None) -> tuple[tuple[Workload, ...]
 
 
 def _choose_allocators(names: Sequence[str] | None) -> tuple[tuple[Allocator, ...], tuple[Skipped, ...]]:
-    known = {allocator.name: allocator for allocator in find_allocators()}
-    chosen = [known[name] for name in _known_names("allocator", names, known)]
+    known = {allocator.name: allocator for allocator in known_allocators()}
+    chosen = [try_allocator(known[name]) for name in _known_names("allocator", names, known)]
     missing = {allocator.name: allocator.unavailable for allocator in chosen if allocator.unavailable is not None}
     if names is not None and missing:
         raise SelectionError("; ".join(f"{name} cannot be had: {why}" for name, why in missing.items()))
@@ -276,7 +276,7 @@ def run(
 ) -> Benchmark:
     """Measures workloads on allocators; None: all that can be had here.
 
-    `rounds` is 5 if not said, or 1 with `quick`, which makes the workloads short. `baseline` is what all are compared
+    `rounds` is 3 if not said, or 1 with `quick`, which makes the workloads short. `baseline` is what all are compared
     with: pymalloc, if it is among them. `progress` is called with each result.
     """
     plan = make_plan(workloads, allocators, rounds=rounds, baseline=baseline, quick=quick, seed=seed)

@@ -48,7 +48,8 @@ def _as_loaded(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
 class Service(Program):
     """Documents, and a cache of the last answers: as much lives after the burst as before, but it lies elsewhere.
 
-    An iteration is a second of light load after the burst; the burst has a wave of threads for each two of them.
+    An iteration is a second of light load after the burst; the burst has a wave of threads, and another one for each
+    five of them.
     """
 
     def __init__(self, seed: int) -> None:
@@ -75,7 +76,7 @@ class Service(Program):
         self._light_load("before", _SECONDS_BEFORE)
         self._sum = self._burst_requests = 0
         wall, processor = time.perf_counter(), time.process_time()
-        for wave in range((iterations + 1) // 2):
+        for wave in range(1 + iterations // 5):
             self._wave(wave)
         self._times = (time.perf_counter() - wall, time.process_time() - processor)
         burst_sum = self._sum
