@@ -51,7 +51,7 @@ def result_tables(benchmark: Benchmark) -> RenderableType:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     return table
 
 
@@ -95,7 +95,7 @@ def _figures(
     names = [about.name for about in benchmark.allocators if about.name in measured]
     table = _table(title, "workload", "")
     for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", overflow="fold")
     for workload in dict.fromkeys(row.workload for row in benchmark.rows):
         rows = [benchmark.row(workload, name) for name in names]
         for place, what in enumerate(_lines(benchmark)):
