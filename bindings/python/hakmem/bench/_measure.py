@@ -7,8 +7,10 @@ import os
 import resource
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -240,21 +242,23 @@ def _start(step: Step, starts: int, _seed: int) -> dict[str, Any]:
 
 def _output(command: Sequence[str], allocator: Allocator) -> str:
     """What a process prints. In a session of its own, Ctrl-C is not for it: we end it, with all that it started."""
-    process = subprocess.Popen(
-        command,
-        env=allocator.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = None
     try:
+        with _interruptions_wait():
+            process = subprocess.Popen(
+                command,
+                env=allocator.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
         output, errors = process.communicate(timeout=_PROCESS_SECONDS_MAX)
     except subprocess.TimeoutExpired:
         raise RuntimeError(f"it was not done after {_PROCESS_SECONDS_MAX} s") from None
     finally:
-        if process.poll() is None:
+        if process is not None and process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
     if process.returncode < 0:
@@ -262,6 +266,22 @@ def _output(command: Sequence[str], allocator: Allocator) -> str:
     if process.returncode > 0:
         raise RuntimeError(last_line(errors) or f"exit status {process.returncode}")
     return output
+
+
+@contextmanager
+def _interruptions_wait() -> Iterator[None]:
+    """Ctrl-C comes at the end: in the middle of Popen, it would leave a process that nobody knows."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pending: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: pending.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pending:
+        signal.raise_signal(signal.SIGINT)
 
 
 def run(
