@@ -367,7 +367,7 @@ void hki_arena_trim_cold(hki_arena *arena) {
     hki_lock_acquire(&hki_arenas_lock);
     uint64_t due = arena->idle == NULL ? 0 : now + COLD_AGAIN * (uint64_t)hki_max(delay, 1);
     for (hki_heap *heap = arena->idle; heap != NULL; heap = heap->next_idle) {
-        if (heap->freed_bytes == 0 && atomic_load_explicit(&heap->pending, memory_order_relaxed) == 0)
+        if (heap->freed_bytes == 0 && !hki_heap_has_pending(heap))
             continue;
         if (now - heap->last_look >= delay)
             hki_heap_trim(heap);

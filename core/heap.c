@@ -39,6 +39,7 @@ void hki_heap_start(hki_heap *heap, const uint8_t *class_table, hki_quota *quota
     heap->class_table = class_table;
     heap->quota = quota;
     heap->pool = pool;
+    atomic_store_explicit(&heap->pending, hki_heap_new_life(), memory_order_relaxed);
 }
 
 /* ---- runs ---- */
@@ -247,7 +248,7 @@ static void end_if_idle(hki_heap *heap, unsigned size_class) {
  * looks at whole units, so it should find many blocks there. */
 bool hki_heap_should_collect(hki_heap *heap, unsigned size_class) {
     const hki_class_books *books = &heap->books[size_class];
-    if (atomic_load_explicit(&heap->pending, memory_order_relaxed) == 0)
+    if (!hki_heap_has_pending(heap))
         return false;
     return books->parked_runs == 0 || ++heap->refills_pending >= REFILLS_PER_COLLECTION;
 }
@@ -374,7 +375,7 @@ void hki_heap_free(hki_heap *heap, uintptr_t granule) {
 
 uintptr_t hki_heap_alloc_lines(hki_heap *heap, unsigned count, unsigned alignment, bool *clean, hk_status *status) {
     hki_lines lines;
-    if (atomic_load_explicit(&heap->pending, memory_order_relaxed) != 0)
+    if (hki_heap_has_pending(heap))
         hki_heap_collect(heap);
     *status = hki_heap_take_lines(heap, count, count, alignment, &lines);
     if (*status != HK_OK)
@@ -444,6 +445,7 @@ static void collect_word(hki_heap *heap, size_t word) {
 
 static void collect_unit(hki_heap *heap, uint32_t number) {
     hki_unit *unit = hki_unit_at(number);
+    HKI_ASSERT(atomic_load(&unit->owner) == (uintptr_t)heap);
     atomic_exchange_explicit(&unit->remote_lines, 0, memory_order_seq_cst);
     atomic_fetch_add_explicit(&unit->collections, 1, memory_order_seq_cst);
     for (uint64_t lines = hki_unit_marked_lines(number); lines != 0; lines &= lines - 1) {
@@ -458,7 +460,8 @@ static void collect_unit(hki_heap *heap, uint32_t number) {
 
 void hki_heap_collect(hki_heap *heap) {
     heap->refills_pending = 0;
-    uint32_t number = atomic_exchange_explicit(&heap->pending, 0, memory_order_acquire);
+    uint64_t life = atomic_load_explicit(&heap->pending, memory_order_relaxed) & ~(uint64_t)UINT32_MAX;
+    uint32_t number = hki_pending_unit(atomic_exchange_explicit(&heap->pending, life, memory_order_acquire));
     while (number != 0) {
         uint32_t next = hki_unit_at(number)->pending_next; /* before others may push the unit again */
         collect_unit(heap, number);
@@ -506,7 +509,6 @@ void hki_heap_clear(hki_heap *heap, unsigned keep) {
     heap->storage = heap->storage_begin;
     heap->freed_bytes = 0;
     memset(heap->borrowed, 0, sizeof heap->borrowed);
-    atomic_store_explicit(&heap->pending, 0, memory_order_relaxed);
     if (heap->delays != NULL)
         hki_hardened_start(heap);
 }

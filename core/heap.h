@@ -9,7 +9,8 @@
  *   live blocks = books[c].blocks - books[c].parked - those on the stack (blocks freed remotely count until collected);
  *   parked_runs lists exactly the runs with parked blocks.
  * A unit of the heap is on the list `room` if it has free lines, else on `full`. A unit with remote_lines != 0 is on
- * the pending list, or will be as soon as the thread that set its first bit gets there, and is never given back. */
+ * the pending list, or will be as soon as the thread that set its first bit gets there; until then that thread alone
+ * may write its pending_next. It is not given back, but when all blocks of the heap end at once. */
 #ifndef HKI_HEAP_H
 #define HKI_HEAP_H
 
@@ -40,7 +41,7 @@ typedef struct hki_heap {
     _Atomic(struct hki_arena *) arena; /* NULL once the arena was destroyed */
     hki_quota *quota;
     hki_pool *pool;                   /* where its units come from */
-    _Atomic uint32_t pending;         /* units with remote frees: a stack that others push and the owner takes whole */
+    _Atomic uint64_t pending;         /* units with remote frees: see hki_pending_unit */
     _Atomic uint32_t units;           /* how many the heap owns */
     uint32_t room, full;              /* lists of units */
     uint32_t spare;                   /* one unit without runs that is kept; 0: none */
@@ -65,6 +66,18 @@ typedef struct hki_heap {
     /* For the owning thread alone: */
     struct hki_heap *next_of_thread;
 } hki_heap;
+
+/* `pending` is a stack of units that others push and the owner takes whole: the number of the top one, 0 if there is
+ * none, below the heap's life. All blocks of a heap may end at once, its units go to other heaps, and the heap to another
+ * arena, while a thread is about to push one of the units: each time a new life begins, with a number that no heap had
+ * before, and the push is refused. */
+HKI_INLINE uint32_t hki_pending_unit(uint64_t pending) {
+    return (uint32_t)pending;
+}
+
+HKI_INLINE bool hki_heap_has_pending(const hki_heap *heap) {
+    return hki_pending_unit(atomic_load_explicit(&heap->pending, memory_order_relaxed)) != 0;
+}
 
 #define HKI_STACK_END UINTPTR_MAX
 #define HKI_NO_TAG (UINT32_MAX << HKI_TAG_SHIFT)

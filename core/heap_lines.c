@@ -105,12 +105,26 @@ static unsigned clear_unit(hki_unit *unit) {
     uint32_t number = hki_unit_number(unit);
     for (uint64_t runs = atomic_load_explicit(&unit->run_starts, memory_order_relaxed); runs != 0; runs &= runs - 1)
         clear_run(number * HKI_LINES_PER_UNIT + hki_lowest_bit(runs));
-    if (atomic_load_explicit(&unit->remote_lines, memory_order_relaxed) != 0) {
+    if (atomic_load_explicit(&unit->remote_lines, memory_order_relaxed) != 0)
         clear_remote(number, hki_unit_marked_lines(number));
-        atomic_store_explicit(&unit->remote_lines, 0, memory_order_relaxed);
-    }
     atomic_store_explicit(&unit->run_starts, 0, memory_order_relaxed);
     return hki_count_bits(~hki_unit_free_lines(unit));
+}
+
+uint64_t hki_heap_new_life(void) {
+    static _Atomic uint32_t lives;
+    return (uint64_t)(atomic_fetch_add_explicit(&lives, 1, memory_order_relaxed) + 1) << 32;
+}
+
+/* The units on the pending list are not awaited any more. One whose notice is still on its way keeps its remote_lines,
+ * also in the pool and under its next owner: the thread that brings it finds whom to tell, if anyone. */
+static void end_life(hki_heap *heap) {
+    uint64_t pending = atomic_exchange_explicit(&heap->pending, hki_heap_new_life(), memory_order_acq_rel);
+    for (uint32_t number = hki_pending_unit(pending); number != 0;) {
+        hki_unit *unit = hki_unit_at(number);
+        number = unit->pending_next; /* before others may push the unit again */
+        atomic_store_explicit(&unit->remote_lines, 0, memory_order_seq_cst);
+    }
 }
 
 size_t hki_heap_clear_units(hki_heap *heap, unsigned keep) {
@@ -132,6 +146,7 @@ size_t hki_heap_clear_units(hki_heap *heap, unsigned keep) {
                 hki_units_give(heap->pool, number, 1);
             }
         }
+    end_life(heap);                     /* after the units' owners have changed; nobody can take them yet */
     hki_units_purge_if_due(heap->pool); /* what was free before; these units wait */
     hki_lock_release(&hki_pool_lock);
     atomic_store_explicit(&heap->units, kept, memory_order_relaxed);

@@ -31,6 +31,15 @@ HKI_INLINE void hki_count_sub(_Atomic uint32_t *count, uint32_t n) {
     atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) - n, memory_order_relaxed);
 }
 
+/* Puts a unit on its owner's pending list, by the one thread that set its first bit in remote_lines. False if `pending`,
+ * which that thread has seen, is not what it was. Release pairs with hki_heap_collect, which reads pending_next. */
+HKI_INLINE bool hki_heap_push_pending(hki_heap *heap, hki_unit *unit, uint64_t pending) {
+    unit->pending_next = hki_pending_unit(pending);
+    uint64_t pushed = (pending & ~(uint64_t)UINT32_MAX) | hki_unit_number(unit);
+    return atomic_compare_exchange_weak_explicit(&heap->pending, &pending, pushed, memory_order_release,
+                                                 memory_order_relaxed);
+}
+
 typedef struct hki_lines {
     uint32_t first;
     unsigned count;
@@ -51,7 +60,10 @@ HKI_INLINE void hki_heap_dirty_lines(uint32_t first_line, unsigned lines) {
 void hki_heap_give_lines(hki_heap *heap, uint32_t first_line, unsigned lines);
 /* What becomes of a unit whose lines are all free: one is kept, so that a heap on the edge does not go to and fro. */
 void hki_heap_unit_is_empty(hki_heap *heap, uint32_t number);
-/* Ends all runs, live blocks and all; gives all units but `keep` back. Returns the lines that were in use. */
+/* What `pending` is when a life begins. */
+uint64_t hki_heap_new_life(void);
+/* Ends all runs, live blocks and all, and the heap's life; gives all units but `keep` back. Returns the lines that were
+ * in use. */
 size_t hki_heap_clear_units(hki_heap *heap, unsigned keep);
 /* Gives a unit without runs back to the pool, unless a notice of a remote free is on its way to it. */
 void hki_heap_give_unit(hki_heap *heap, uint32_t number);

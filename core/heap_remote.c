@@ -5,29 +5,27 @@
 #include "lock.h"
 #include "os.h"
 
-static void push_pending(hki_heap *heap, uint32_t number) {
-    uint32_t first = atomic_load_explicit(&heap->pending, memory_order_relaxed);
-    do {
-        hki_unit_at(number)->pending_next = first;
-        /* release: pairs with the exchange in hki_heap_collect, which then reads pending_next */
-    } while (!atomic_compare_exchange_weak_explicit(&heap->pending, &first, number, memory_order_release,
-                                                    memory_order_relaxed));
-}
-
+/* False: nobody owns the unit. The owner is asked for twice, as its life may have ended before the first look at
+ * `pending`; if it ends later, the push is refused. */
 static bool notify_owner(hki_unit *unit) {
-    uintptr_t owner = atomic_load_explicit(&unit->owner, memory_order_seq_cst);
-    if (owner == 0 || (owner & HKI_OWNER_IS_ARENA) != 0)
-        return false;
-    push_pending((hki_heap *)owner, hki_unit_number(unit));
-    return true;
+    for (;;) {
+        uintptr_t owner = atomic_load_explicit(&unit->owner, memory_order_seq_cst);
+        if (owner == 0 || (owner & HKI_OWNER_IS_ARENA) != 0)
+            return false;
+        hki_heap *heap = (hki_heap *)owner;
+        uint64_t pending = atomic_load_explicit(&heap->pending, memory_order_acquire);
+        if (atomic_load_explicit(&unit->owner, memory_order_seq_cst) == owner &&
+            hki_heap_push_pending(heap, unit, pending))
+            return true;
+    }
 }
 
 /* Marks the line, for the owner's own frees there and for its collection, and tells the owner that there is something
  * to collect in the unit. Marks stay, so that a line where others free again and again is not written to. Whoever finds
  * remote_lines set leaves the rest to the one that set it: the owner sets it back before it looks. By now the block may
  * have been collected along with another one, and its unit may have gone back to the pool, or to another heap. As long
- * as remote_lines is not 0 a heap does not give its unit back; so the owner that we read after setting it, if any, has
- * to be told; and a unit without one has nothing to collect. */
+ * as remote_lines is not 0 a heap does not give its unit back, unless it ends; so the owner that we read after setting it,
+ * if any, has to be told; and a unit without one has nothing to collect. */
 static void notify(uintptr_t granule) {
     hki_unit *unit = hki_granule_unit(granule);
     uint32_t line = hki_granule_line(granule);

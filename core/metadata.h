@@ -41,7 +41,8 @@ typedef struct hki_unit {
     _Atomic uintptr_t owner; /* RUNS: the heap. LARGE, HUGE: the arena, + HKI_OWNER_IS_ARENA. Else 0. */
     _Atomic uint64_t free_lines;
     _Atomic uint64_t run_starts;
-    _Atomic uint64_t remote_lines; /* the first line with remote bits since the owner collected; 0: not on its list */
+    _Atomic uint64_t remote_lines; /* the first line with remote bits since the owner collected; 0: not on its list,
+                                    * nor on its way there */
     uint64_t clean_lines;          /* RUNS: lines that read as zeros: free, or with parked blocks only */
     uint32_t pending_next;         /* in the owner's list of units with remote frees */
     uint32_t next, previous;       /* in the owner's list of units, or of large and huge blocks */
@@ -78,7 +79,7 @@ typedef struct hki_segment {
     uint32_t next, previous; /* UNITS: among the segments of its bucket; 0 ends the list */
     _Atomic uint32_t head;   /* HUGE_TAIL: the segment where the block starts */
     _Atomic uint8_t state;   /* hki_segment_state */
-    bool is_private;         /* of a private pool, whatever its state */
+    bool is_private;         /* of a private pool, or of one that has ended; once one was used, for life */
     uint8_t bucket;          /* UNITS, with free units: see hki_pool */
 } hki_segment;
 _Static_assert(sizeof(hki_segment) == 40, "a segment's record has no holes to speak of");

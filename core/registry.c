@@ -158,8 +158,15 @@ static bool make_writable(size_t end) {
     return true;
 }
 
+/* Once private, or shared, is so for life: a thread that freed a block of a shared pool may look at its unit a long time
+ * after. */
+static bool is_unused(size_t segment, bool is_private) {
+    return state_of(segment) == HKI_SEGMENT_UNUSED &&
+           (hki_registry.segments[segment].is_private == is_private || segment >= hki_segments_end());
+}
+
 /* The lowest row of `count` unused segments; 0 if there is none. */
-static uint32_t find_unused(size_t count, size_t alignment) {
+static uint32_t find_unused(size_t count, size_t alignment, bool is_private) {
     while (lowest_unused < segment_count && state_of(lowest_unused) != HKI_SEGMENT_UNUSED)
         lowest_unused++;
     size_t base = hki_window_base() >> HKI_SEGMENT_SHIFT;
@@ -169,7 +176,7 @@ static uint32_t find_unused(size_t count, size_t alignment) {
         if (count > segment_count || first > segment_count - count)
             return 0;
         size_t fit = 0;
-        while (fit < count && state_of(first + fit) == HKI_SEGMENT_UNUSED)
+        while (fit < count && is_unused(first + fit, is_private))
             fit++;
         if (fit == count)
             return (uint32_t)first;
@@ -218,13 +225,15 @@ static bool map_segments(size_t first, size_t count, bool *retry) {
 uint32_t hki_segments_take(size_t count, size_t alignment, hki_segment_state state) {
     HKI_ASSERT(hki_lock_is_held(&hki_pool_lock));
     uint32_t first;
-    bool retry;
+    bool retry, is_private = state == HKI_SEGMENT_SPARE;
     do {
-        first = find_unused(count, alignment);
+        first = find_unused(count, alignment, is_private);
         if (first == 0)
             return 0;
         if (map_segments(first, count, &retry)) {
             hki_segments_set_state(first, 0, count, state);
+            for (size_t i = 0; i < count; i++)
+                hki_registry.segments[first + i].is_private = is_private;
             return first;
         }
     } while (retry);
@@ -236,7 +245,7 @@ bool hki_segments_extend(uint32_t first, size_t count, size_t more) {
     if (more > segment_count - end)
         return false;
     for (size_t i = 0; i < more; i++)
-        if (state_of(end + i) != HKI_SEGMENT_UNUSED)
+        if (!is_unused(end + i, false))
             return false;
     bool retry;
     if (!map_segments(end, more, &retry))
@@ -296,7 +305,7 @@ uint32_t hki_segments_move(uint32_t first, size_t count, size_t new_count) {
     HKI_ASSERT(hki_lock_is_held(&hki_pool_lock));
     if (!window_is_reserved)
         return 0;
-    uint32_t to = find_unused(new_count, 1);
+    uint32_t to = find_unused(new_count, 1, false);
     if (to == 0 || !make_writable(to + new_count))
         return 0;
     if (!hki_os_move(segment_address(first), count << HKI_SEGMENT_SHIFT, segment_address(to),

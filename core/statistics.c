@@ -38,7 +38,7 @@ static void count_unit(uint32_t number, remote_frees *frees) {
 /* Another thread's heap cannot be collected, and its lists cannot be walked while it changes them: so all units are
  * asked whose they are. Only done if there is anything pending. */
 static void count_remote(const hki_heap *heap, remote_frees *frees) {
-    if (atomic_load_explicit(&heap->pending, memory_order_relaxed) == 0)
+    if (!hki_heap_has_pending(heap))
         return;
     uint32_t end = hki_segments_end() * HKI_UNITS_PER_SEGMENT;
     for (uint32_t i = HKI_UNITS_PER_SEGMENT; i < end; i++)

@@ -386,8 +386,6 @@ bool hki_pool_create(hki_pool *pool, size_t count) {
     uint32_t first = hki_segments_take(count, 1, HKI_SEGMENT_SPARE);
     if (first == 0)
         return false;
-    for (size_t i = 0; i < count; i++)
-        segment_at(first + (uint32_t)i)->is_private = true;
     *pool = (hki_pool){.is_private = true, .start = first, .count = (uint32_t)count};
     return true;
 }
@@ -397,14 +395,10 @@ void hki_pool_end(hki_pool *pool, bool usable) {
     for (uint32_t number = pool->start; number < pool->start + pool->count; number++) {
         hki_segment *segment = segment_at(number);
         segment->free_units = segment->clean_units = segment->stale_units = 0;
-        segment->is_private = false;
     }
-    bool given = hki_segments_give(pool->start, pool->count);
-    if (!usable)
+    if (!hki_segments_give(pool->start, pool->count) || !usable)
         for (uint32_t i = 0; i < pool->count; i++)
             hki_segments_set_state(pool->start + i, 0, 1, HKI_SEGMENT_LOST);
-    else if (!given)
-        hki_units_adopt(&hki_shared_pool, pool->start, pool->count);
     *pool = (hki_pool){0};
 }
 

@@ -160,7 +160,7 @@ static const char *option(const char *name) {
     return value != NULL && *value != '\0' ? value : NULL;
 }
 
-__attribute__((constructor)) static void load(void) {
+void hkm_exit_begin(void) {
     const char *figures = option("HAKMEM_STATS");
     const char *signal_name = option("HAKMEM_STATS_SIGNAL");
     const char *map_file = option("HAKMEM_HEAP_MAP");
@@ -205,8 +205,7 @@ static void draw_map(const char *pattern) {
         hki_options_complain("HAKMEM_HEAP_MAP", pattern, "no file that can be written to");
 }
 
-/* Not by atexit, which allocates. */
-__attribute__((destructor)) static void end(void) {
+void hkm_exit_end(void) {
     if (*asked.map_file != '\0')
         draw_map(asked.map_file);
     if (asked.figures)

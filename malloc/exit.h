@@ -22,4 +22,8 @@ void hkm_peek(hk_statistics *figures);
 /* Writes the figures of the process heap. No lock, no memory; it may be called in signal handlers. */
 void hkm_write_figures(int file_descriptor, hkm_format format);
 
+/* Reads what the environment asks for; and does at the end what is to be done then. */
+void hkm_exit_begin(void);
+void hkm_exit_end(void);
+
 #endif

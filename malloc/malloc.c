@@ -1,6 +1,7 @@
 /* malloc: the names of C: C23's, POSIX's, glibc's, and those by which glibc's own malloc is called inside of it. */
 #include "names.h"
 
+#include "exit.h"
 #include "os.h"
 #include "report.h"
 
@@ -184,3 +185,14 @@ INNER(__libc_memalign, memalign)
 INNER(__libc_valloc, valloc)
 INNER(__libc_pvalloc, pvalloc)
 INNER(__posix_memalign, posix_memalign)
+
+/* ---- the process ---- */
+
+__attribute__((constructor)) static void begin(void) {
+    hkm_exit_begin();
+}
+
+/* Not by atexit, which allocates. */
+__attribute__((destructor)) static void end(void) {
+    hkm_exit_end();
+}

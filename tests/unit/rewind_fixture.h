@@ -153,10 +153,13 @@ static inline unsigned count_segments(hki_segment_state state, bool is_private) 
     return count;
 }
 
+/* Segments that private pools have. */
 static inline unsigned count_private(void) {
+    static const hki_segment_state states[] = {HKI_SEGMENT_UNITS, HKI_SEGMENT_HUGE, HKI_SEGMENT_HUGE_TAIL,
+                                               HKI_SEGMENT_SPARE};
     unsigned count = 0;
-    for (uint32_t i = 1; i < hki_segments_end(); i++)
-        count += hki_registry.segments[i].is_private;
+    for (size_t i = 0; i < LENGTH_OF(states); i++)
+        count += count_segments(states[i], true);
     return count;
 }
 

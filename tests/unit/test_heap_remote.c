@@ -4,13 +4,12 @@
 /* What another thread does after it has counted its notice in remote_lines: it tells the unit's owner. */
 static void finish_notice(hki_unit *unit) {
     hki_heap *owner = (hki_heap *)atomic_load(&unit->owner);
-    unit->pending_next = atomic_load(&owner->pending);
-    atomic_store(&owner->pending, hki_unit_number(unit));
+    cr_assert(hki_heap_push_pending(owner, unit, atomic_load(&owner->pending)));
 }
 
 static uint32_t pending_units(void) {
     uint32_t count = 0;
-    for (uint32_t i = atomic_load(&heap->pending); i != 0; i = hki_unit_at(i)->pending_next, count++)
+    for (uint32_t i = hki_pending_unit(atomic_load(&heap->pending)); i != 0; i = hki_unit_at(i)->pending_next, count++)
         cr_assert_lt(count, 10000);
     return count;
 }
@@ -201,7 +200,7 @@ Test(heap_remote, notice_to_a_unit_that_has_another_owner_by_now_goes_there, .in
     cr_assert_eq(alloc_from(&heaps[1], HKI_CLASS_64), granule);
     atomic_fetch_or(&unit->remote_lines, 1);
     finish_notice(unit);
-    cr_assert_eq(atomic_load(&heaps[1].pending), hki_unit_number(unit));
+    cr_assert_eq(hki_pending_unit(atomic_load(&heaps[1].pending)), hki_unit_number(unit));
     hki_heap_collect(&heaps[1]);
     cr_assert(is_live(granule));
     cr_assert_eq(atomic_load(&unit->remote_lines), 0);
@@ -227,6 +226,59 @@ Test(heap_remote, spare_unit_may_be_pending, .init = start_heaps) {
     cr_assert_eq(heap->spare, hki_unit_number(unit));
     atomic_fetch_or(&unit->remote_lines, 1);
     finish_notice(unit);
+    hki_heap_reclaim(heap);
+    assert_nothing_left();
+}
+
+/* ---- notices on their way, while the heap's life ends ---- */
+
+Test(heap_remote, notices_that_have_arrived_end_with_the_life, .init = start_heaps) {
+    uintptr_t granule = alloc_lines(64);
+    cr_assert_eq(hki_heap_free_remote(granule), HK_OK);
+    hki_heap_clear(heap, 0);
+    cr_assert_eq(pending_units(), 0);
+    cr_assert_eq(atomic_load(&hki_granule_unit(granule)->remote_lines), 0);
+    assert_nothing_left();
+}
+
+Test(heap_remote, notice_is_refused_by_the_next_life, .init = start_heaps) {
+    uintptr_t granule = alloc_lines(64);
+    hki_unit *unit = hki_granule_unit(granule);
+    uint64_t seen = atomic_load(&heap->pending);
+    atomic_fetch_or(&unit->remote_lines, 1);
+    hki_heap_clear(heap, 0);
+    cr_assert_not(hki_heap_push_pending(heap, unit, seen));
+    hki_heap_start(heap, hki_class_table_8, &quota, &hki_shared_pool);
+    cr_assert_not(hki_heap_push_pending(heap, unit, seen));
+    assert_nothing_left();
+}
+
+/* Two threads that bring notices of one unit would write its pending_next at once: so none is sent while there is one,
+ * whoever owns the unit by then. */
+Test(heap_remote, notice_outlives_the_owner_and_serves_the_next_one, .init = start_heaps) {
+    uintptr_t granule = alloc_lines(64);
+    hki_unit *unit = hki_granule_unit(granule);
+    atomic_fetch_or(&unit->remote_lines, 1);
+    hki_heap_clear(heap, 0);
+    cr_assert_eq(atomic_load(&unit->owner), 0);
+    cr_assert_eq(atomic_load(&unit->remote_lines), 1);
+    cr_assert_eq(alloc_from(&heaps[1], HKI_CLASS_64), granule);
+    cr_assert_eq(hki_heap_free_remote(granule), HK_OK);
+    cr_assert_not(hki_heap_has_pending(&heaps[1]));
+    finish_notice(unit);
+    hki_heap_collect(&heaps[1]);
+    cr_assert_not(is_live(granule));
+    hki_heap_reclaim(&heaps[1]);
+    assert_nothing_left();
+}
+
+Test(heap_remote, notice_finds_a_unit_that_its_heap_has_kept, .init = start_heaps) {
+    uintptr_t granule = alloc_lines(64);
+    hki_unit *unit = hki_granule_unit(granule);
+    atomic_fetch_or(&unit->remote_lines, 1);
+    hki_heap_clear(heap, 1);
+    finish_notice(unit);
+    hki_heap_collect(heap);
     hki_heap_reclaim(heap);
     assert_nothing_left();
 }

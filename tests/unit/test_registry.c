@@ -335,6 +335,18 @@ Test(registry, tail_is_given_alone) {
     cr_assert_eq(take_huge(2), first + 1);
 }
 
+Test(registry, segments_are_private_or_shared_for_life) {
+    start();
+    uint32_t shared = take(2, 1, HKI_SEGMENT_UNITS), private = take(2, 1, HKI_SEGMENT_SPARE);
+    cr_assert(give(shared, 2) && give(private, 2));
+    cr_assert_eq(take(2, 1, HKI_SEGMENT_SPARE), private);
+    cr_assert(give(private, 2));
+    cr_assert_gt(take_huge(3), private + 1);
+    cr_assert_eq(take_huge(2), shared);
+    cr_assert_not(extend(shared, 2, 1));
+    cr_assert_gt(take(3, 1, HKI_SEGMENT_SPARE), private + 2);
+}
+
 /* ---- moves ---- */
 
 Test(registry, memory_moves_with_its_contents) {

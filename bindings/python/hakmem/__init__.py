@@ -6,8 +6,10 @@ The manual is docs/python.md.
 
 from hakmem._arena import Arena, Block
 from hakmem._errors import ErrorPolicy, MisuseError, MisuseWarning, error_policy, set_error_policy
+from hakmem._memory import install, installed_domains
 from hakmem._native import Buffer, ffi, lib
 from hakmem._numpy import numpy_arena
+from hakmem._scopes import Scope, account, accounts, close_account, limit
 from hakmem._sizes import parse_size
 from hakmem._statistics import ClassStatistics, Statistics
 
@@ -21,9 +23,16 @@ __all__ = [
     "ErrorPolicy",
     "MisuseError",
     "MisuseWarning",
+    "Scope",
     "Statistics",
     "__version__",
+    "account",
+    "accounts",
+    "close_account",
     "error_policy",
+    "install",
+    "installed_domains",
+    "limit",
     "numpy_arena",
     "parse_size",
     "set_error_policy",

@@ -1,4 +1,4 @@
-"""`python -m hakmem info`: what this hakmem is, and what it can do here."""
+"""`python -m hakmem`: what this hakmem is, and Python programs on it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import json
 import sys
 from collections.abc import Sequence
 
+from hakmem import _run
 from hakmem._info import as_text, information
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command."""
-    parser = argparse.ArgumentParser(prog="python -m hakmem", description="Arenas for Python.")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(prog="python -m hakmem", description="Arenas for Python, and Python on hakmem.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     info = commands.add_parser("info", help="version, build, options, and which memory can come from hakmem")
     info.add_argument("--json", action="store_true", help="print it as JSON")
-    options = parser.parse_args(arguments)
+    run = _run.add_parser(commands)
+    options = parser.parse_args([*words[:1], *_run.split(words[1:])] if words[:1] == ["run"] else words)
+    if options.command == "run":
+        _run.run(run, options)
     facts = information()
     print(json.dumps(facts, indent=2) if options.json else as_text(facts))
     return 0

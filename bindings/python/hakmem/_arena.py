@@ -57,7 +57,7 @@ class Arena(ArenaBase):
             raise ValueError("an arena can be hardened or rewindable, not both")
         if reserve is not None and not rewindable:
             raise ValueError("only a rewindable arena has a reserve")
-        super().__init__(_name(name), _limit(limit), _alignment(align), flags, _reserve(reserve))
+        super().__init__(checked_name(name), checked_limit(limit), _alignment(align), flags, _reserve(reserve))
 
     @property
     def name(self) -> str:
@@ -86,7 +86,7 @@ class Arena(ArenaBase):
 
     @limit.setter
     def limit(self, limit: int | str | None) -> None:
-        limit_bytes = _limit(limit)
+        limit_bytes = checked_limit(limit)
         with self._entered() as handle:
             check_status(lib.hk_arena_set_limit(handle, limit_bytes))
 
@@ -151,14 +151,16 @@ class Arena(ArenaBase):
             self._leave()
 
 
-def _name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """The name, which is short enough; ValueError if not."""
     encoded_bytes = len(name.encode())
     if encoded_bytes > lib.HK_ARENA_NAME_MAX:
         raise ValueError(f"the name has {encoded_bytes} bytes; it can have {lib.HK_ARENA_NAME_MAX}")
     return name
 
 
-def _limit(limit: int | str | None) -> int:
+def checked_limit(limit: int | str | None) -> int:
+    """Bytes of a limit; 0 for None; ValueError if it is too low."""
     if limit is None:
         return 0
     limit_bytes = parse_size(limit)

@@ -1,5 +1,5 @@
 /* module: what hakmem._native consists of. See native.h. */
-#include "native.h"
+#include "memory.h"
 
 #include "options.h"
 #include "tables.h"
@@ -50,7 +50,10 @@ PyMODINIT_FUNC PyInit__native(void) {
     static PyMethodDef functions[] = {
         {"catch_misuse", native_catch_misuse, METH_O, "Whether misuse goes to hakmem._errors, or to the policy."},
         {"options", list_options, METH_NOARGS, "The options of the library, as they are in force."},
+        {"install", native_install, METH_O, "Lets CPython's domains, a bit for each, allocate from hakmem."},
+        {"installed", native_installed, METH_NOARGS, "The domains that do."},
         {"numpy_handler", native_numpy_handler, METH_O, "A handler of NumPy's that serves arrays from this arena."},
+        {"numpy_scope_handler", native_numpy_scope_handler, METH_O, "The same for a scope."},
         {"numpy_set_handler", native_numpy_set_handler, METH_O, "Puts a handler in force; returns the last one."},
         {"bench", native_bench, METH_VARARGS, "Runs a loop in C on the functions of an allocator; for hakmem.bench."},
         {NULL, NULL, 0, NULL},
@@ -64,9 +67,11 @@ PyMODINIT_FUNC PyInit__native(void) {
         return NULL;
     native_buffer_type = native_make_buffer_type();
     native_arena_type = native_make_arena_type();
-    if (native_buffer_type != NULL && native_arena_type != NULL && add_view(module) &&
+    native_scope_type = native_make_scope_type();
+    if (native_buffer_type != NULL && native_arena_type != NULL && native_scope_type != NULL && add_view(module) &&
         PyModule_AddObjectRef(module, "Buffer", (PyObject *)native_buffer_type) == 0 &&
-        PyModule_AddObjectRef(module, "ArenaBase", (PyObject *)native_arena_type) == 0)
+        PyModule_AddObjectRef(module, "ArenaBase", (PyObject *)native_arena_type) == 0 &&
+        PyModule_AddObjectRef(module, "Scope", (PyObject *)native_scope_type) == 0)
         return module;
     Py_DECREF(module);
     return NULL;
