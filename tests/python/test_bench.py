@@ -38,10 +38,11 @@ def test_every_workload_runs_and_computes_the_same_on_both() -> None:
         assert [m.allocator for m in runs].count("pymalloc") == (each.kind != "c")
         assert len({m.checksum for m in runs}) == 1
         assert all(m.seconds > 0 and m.cpu_seconds > 0 and m.peak_rss_bytes > 1 << 20 for m in runs)
-    service = results.row("service", "malloc")
-    assert service is not None and service.figures["rss_after_to_before"].best > 0
-    phases = [sample.phase for m in results.measurements if m.workload == "service" for sample in m.samples]
-    assert set(phases) == {"before", "burst", "after"}
+    for name in ("service", "service-writes"):
+        row = results.row(name, "malloc")
+        assert row is not None and row.figures["rss_after_to_before"].best > 0
+        phases = {sample.phase for m in results.measurements if m.workload == name for sample in m.samples}
+        assert phases == {"before", "burst", "after"}
     assert {mean.kind: mean.workloads for mean in results.means} == {"python": 11, "c": 4}
 
 

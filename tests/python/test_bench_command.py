@@ -35,7 +35,7 @@ def made_up_result(step: bench.Step, place: int) -> bench.Measurement | bench.Fa
     name, allocator, number = step.workload.name, step.allocator.name, step.round
     if (name, allocator, number) == ("nbody", "new", 2):
         return bench.Failure(name, allocator, number, "it was ended by SIGSEGV")
-    service = name == "service"
+    service = step.workload.kind == "service"
     phases = ("before", "burst", "burst", "after") if service else ()
     return bench.Measurement(
         workload=name,
@@ -133,7 +133,7 @@ def test_pictures(tmp_path: Path) -> None:
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
     drawing = (tmp_path / "out.svg").read_text(encoding="utf-8")
     page = (tmp_path / "out.html").read_text(encoding="utf-8")
-    for text in ("Resident memory of a service", "Peak resident memory", "json-dumps (s)", "hakmem"):
+    for text in ("Resident memory of service", "Peak resident memory", "json-dumps (s)", "hakmem"):
         assert text in drawing and text in page
     assert page.count("<svg") == page.count("</svg>") == 4
     assert "it is not &lt;here&gt;" in page and "it was ended by SIGSEGV" in page

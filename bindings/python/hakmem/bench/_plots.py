@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import io
 import os
@@ -89,8 +90,9 @@ def parts_of(benchmark: Benchmark) -> list[Part]:
     if benchmark.means:
         title = "Geometric means (of so many workloads), relative to the baseline: shorter is better"
         parts.append(Part(title, 1.2 + _BAR_INCHES * allocators, _draw_means))
-    if any(measurement.samples for measurement in benchmark.measurements):
-        parts.append(Part("Resident memory of a service: before, in and after a burst of requests", 4.5, _draw_service))
+    for workload in dict.fromkeys(run.workload for run in benchmark.measurements if run.samples):
+        title = f"Resident memory of {workload}: before, in and after a burst of requests"
+        parts.append(Part(title, 4.5, functools.partial(_draw_service, workload=workload)))
     panels = len({row.workload for row in benchmark.rows})
     height = 0.2 + -(-panels // _COLUMNS) * (0.75 + _BAR_INCHES * allocators)
     parts.append(Part("Time: median, from best to worst; ratio of the best to the baseline's", height, _draw_times))
@@ -163,11 +165,11 @@ def _draw_means(figure: FigureBase, benchmark: Benchmark) -> None:
             axes.set_title(f"{of_what}: {what}")
 
 
-def _draw_service(figure: FigureBase, benchmark: Benchmark) -> None:
+def _draw_service(figure: FigureBase, benchmark: Benchmark, *, workload: str) -> None:
     axes = figure.subplots()
     ends = []
     for allocator in _allocators(benchmark):
-        run = _typical_service(benchmark, allocator)
+        run = _typical_run(benchmark, workload, allocator)
         if run is None:
             continue
         begun = next(sample.seconds for sample in run.samples if sample.phase != "before")
@@ -205,9 +207,9 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, float]]) -> 
         )
 
 
-def _typical_service(benchmark: Benchmark, allocator: str) -> Measurement | None:
+def _typical_run(benchmark: Benchmark, workload: str, allocator: str) -> Measurement | None:
     """The run in the middle, by what was left."""
-    runs = [run for run in benchmark.measurements if run.allocator == allocator and run.samples]
+    runs = [run for run in benchmark.measurements if (run.workload, run.allocator) == (workload, allocator)]
     runs.sort(key=lambda run: run.figures["rss_after_to_before"])
     return runs[len(runs) // 2] if runs else None
 

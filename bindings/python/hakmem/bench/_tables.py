@@ -140,8 +140,8 @@ def _mean_cell(mean: Mean | None, place: int, count: int, ratios: Callable[[Rati
 
 
 def _service_table(rows: Sequence[Row]) -> Table:
-    table = _table("Resident memory of the service: MiB, medians", "allocator")
-    table.caption = f"The target of after/before is {_TARGET_AFTER_TO_BEFORE} at most."
+    table = _table("Resident memory of services: MiB, medians", "workload", "allocator")
+    table.caption = f"after/before should be {_TARGET_AFTER_TO_BEFORE} at most."
     table.caption_justify = "left"
     for column in ("before", "peak", "after", "after/before", "best"):
         table.add_column(column, justify="right")
@@ -150,5 +150,5 @@ def _service_table(rows: Sequence[Row]) -> Table:
         left = row.figures["rss_after_to_before"]
         style = "green" if left.median <= _TARGET_AFTER_TO_BEFORE else "red"
         texts = [Text(f"{size:.1f}") for size in sizes] + [Text(f"{left.median:.2f}", style=style)]
-        table.add_row(row.allocator, *texts, f"{left.best:.2f}")
+        table.add_row(row.workload, row.allocator, *texts, f"{left.best:.2f}")
     return table

@@ -48,7 +48,18 @@ WORKLOADS = (
     Workload("nbody", "control", "arithmetic", 1500, 20, "nbody.NBody"),
     Workload("unpack-sequence", "control", "tuples are taken apart", 6000, 100, "unpack_sequence.UnpackSequence"),
     Workload("pickle-bytes", "control", "large bytes are pickled", 200, 5, "pickle_bytes.PickleBytes"),
-    Workload("service", "service", "a burst of requests, and its memory 10 s later", 10, 1, "service.Service"),
+    Workload(
+        "service",
+        "service",
+        "a burst of requests that read, and its memory 10 s later",
+        10,
+        1,
+        "service.Service",
+        ("20",),
+    ),
+    Workload(
+        "service-writes", "service", "the same, renewing all that the service holds", 10, 1, "service.Service", ("100",)
+    ),
     Workload("startup", "start", "python -c pass, from outside", 20, 2),
     Workload("c-small", "c", "random blocks of 16 to 256 bytes", 40_000, 400, "c_loops.CLoops", ("small",)),
     Workload("c-mixed", "c", "blocks of 16 bytes to 64 KiB, skewed", 30_000, 400, "c_loops.CLoops", ("mixed",)),

@@ -48,12 +48,16 @@ def _as_loaded(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
 class Service(Program):
     """Documents, and a cache of the last answers: as much lives after the burst as before, but it lies elsewhere.
 
+    `renewed`: each request renews so many of the documents that it reads. The new ones lie together; those that they
+    replace lay here and there, and leave holes.
+
     An iteration is a second of light load after the burst; the burst has a wave of threads, and another one for each
     five of them.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, renewed: str) -> None:
         self._seed = seed
+        self._renewed = int(renewed)
         self._documents = _as_loaded(make_records(seed, _DOCUMENTS))
         self._cache: OrderedDict[int, bytes] = OrderedDict()
         self._lock = threading.Lock()
@@ -146,7 +150,7 @@ class Service(Program):
         random_numbers = random.Random(self._seed * 1_000_003 + number)
         places = [random_numbers.randrange(_DOCUMENTS) for _ in range(copies)]
         copied: list[dict[str, Any]] = json.loads(json.dumps([self._documents[place] for place in places]))
-        for place, document in list(zip(places, copied, strict=True))[:_BATCH]:
+        for place, document in list(zip(places, copied, strict=True))[: self._renewed]:
             self._documents[place] = document
         best = sorted(copied, key=lambda document: (document["score"], document["id"]))[-20:]
         answer = json.dumps({"number": number, "best": best}).encode()
