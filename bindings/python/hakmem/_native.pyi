@@ -12,6 +12,7 @@ from hakmem._arena import Arena
 
 ffi: Any
 lib: Any
+_C_API: CapsuleType
 
 @final
 class Buffer:

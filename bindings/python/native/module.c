@@ -46,6 +46,13 @@ static bool add_view(PyObject *module) {
     return has_worked;
 }
 
+static bool add_capsule(PyObject *module) {
+    PyObject *capsule = native_make_capsule();
+    bool has_worked = capsule != NULL && PyModule_AddObjectRef(module, "_C_API", capsule) == 0;
+    Py_XDECREF(capsule);
+    return has_worked;
+}
+
 PyMODINIT_FUNC PyInit__native(void) {
     static PyMethodDef functions[] = {
         {"catch_misuse", native_catch_misuse, METH_O, "Whether misuse goes to hakmem._errors, or to the policy."},
@@ -71,7 +78,7 @@ PyMODINIT_FUNC PyInit__native(void) {
     if (native_buffer_type != NULL && native_arena_type != NULL && native_scope_type != NULL && add_view(module) &&
         PyModule_AddObjectRef(module, "Buffer", (PyObject *)native_buffer_type) == 0 &&
         PyModule_AddObjectRef(module, "ArenaBase", (PyObject *)native_arena_type) == 0 &&
-        PyModule_AddObjectRef(module, "Scope", (PyObject *)native_scope_type) == 0)
+        PyModule_AddObjectRef(module, "Scope", (PyObject *)native_scope_type) == 0 && add_capsule(module))
         return module;
     Py_DECREF(module);
     return NULL;

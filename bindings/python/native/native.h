@@ -33,7 +33,8 @@ typedef struct native_arena {
     uint64_t serial;      /* of the newest buffer so far */
     uint64_t base_serial; /* of the newest buffer at the last checkpoint */
     size_t exports;
-    size_t arrays; /* blocks of NumPy's; under the lock */
+    size_t arrays;           /* blocks of NumPy's; under the lock */
+    size_t extension_blocks; /* those of other extension modules, by capsule.c; under the lock */
     size_t alignment;
     uint32_t flags;
     bool has_base; /* there was a checkpoint */
@@ -109,11 +110,21 @@ PyObject *native_catch_misuse(PyObject *module, PyObject *catches);
 
 extern PyTypeObject *native_arena_type;
 PyTypeObject *native_make_arena_type(void);
+/* Or a TypeError is set. */
+bool native_is_arena(PyObject *object);
 
 /* In an arena that is entered: a block of this alignment and at least this size. NULL: hk_last_status() tells why. */
 void *native_allocate(const native_arena *arena, size_t size, size_t alignment, bool zeroed);
+/* The same by a caller with the GIL, who is without it while a large block is zeroed. */
+void *native_allocate_any(native_arena *arena, size_t size, size_t alignment, bool zeroed);
+/* The same block or another one, with the bytes that fit; a size of 0 is a block, too. NULL: hk_last_status() tells why, and
+ * the block is as it was. */
+void *native_reallocate(const native_arena *arena, void *block, size_t new_size, size_t alignment);
 /* Sets the MemoryError, or what else the status is. Always NULL. */
 PyObject *native_raise_allocation(native_arena *arena, hk_status status, size_t size);
+
+/* A new Buffer of zeros. */
+PyObject *native_arena_buffer(native_arena *arena, size_t size);
 
 PyObject *native_arena_close(PyObject *self, PyObject *unused);
 PyObject *native_arena_reset(PyObject *self, PyObject *unused);
@@ -141,6 +152,11 @@ void native_buffer_release(native_buffer *buffer);
 
 PyObject *native_buffer_dlpack(PyObject *self, PyObject *const *arguments, Py_ssize_t count, PyObject *names);
 PyObject *native_buffer_dlpack_device(PyObject *self, PyObject *unused);
+
+/* ---- capsule.c ---- */
+
+/* hakmem._C_API, as hakmem_python.h has it. */
+PyObject *native_make_capsule(void);
 
 /* ---- numpy.c ---- */
 

@@ -7,7 +7,6 @@
 #define NPY_NO_DEPRECATED_API NPY_1_22_API_VERSION
 #define NPY_TARGET_VERSION NPY_1_22_API_VERSION
 #include <numpy/ndarrayobject.h>
-#include <string.h>
 
 enum { ARRAY_ALIGNMENT = 64 };
 
@@ -88,29 +87,6 @@ static void array_free(void *context, void *block, size_t size) {
         native_surface_unraisable(&misuse, (PyObject *)arena);
 }
 
-/* NULL, and the source as it was, if there is no memory. */
-static void *move_block(const native_arena *arena, void *source, size_t new_size) {
-    void *block = native_allocate(arena, new_size, alignment_of(arena), false);
-    if (block == NULL)
-        return NULL;
-    size_t old_size = hk_usable_size(source);
-    memcpy(block, source, old_size < new_size ? old_size : new_size);
-    (void)hk_arena_free(arena->handle, source);
-    return block;
-}
-
-/* The library's realloc keeps an alignment of 16, and in fact that of a rounded size, as native_allocate explains. If it
- * did not and there is no memory to move the block again, it stays where it is: usable, if slower. */
-static void *resize_block(const native_arena *arena, void *block, size_t new_size) {
-    size_t alignment = alignment_of(arena);
-    size_t rounded = new_size <= PY_SSIZE_T_MAX / 2 ? (new_size + alignment - 1) & ~(alignment - 1) : new_size;
-    void *resized = hk_arena_realloc(arena->handle, block, rounded != 0 ? rounded : alignment);
-    if (((uintptr_t)resized & (alignment - 1)) == 0)
-        return resized;
-    void *moved = move_block(arena, resized, new_size);
-    return moved != NULL ? moved : resized;
-}
-
 static void *array_realloc(void *context, void *block, size_t new_size) {
     native_arena *arena = context;
     native_misuse misuse;
@@ -121,8 +97,7 @@ static void *array_realloc(void *context, void *block, size_t new_size) {
         return NULL;
     misuse.status = HK_OK;
     native_misuse_here = &misuse;
-    void *resized = (arena->flags & HK_ARENA_HARDENED) != 0 ? move_block(arena, block, new_size)
-                                                            : resize_block(arena, block, new_size);
+    void *resized = native_reallocate(arena, block, new_size, alignment_of(arena));
     native_misuse_here = NULL;
     leave(arena, &visit);
     if (misuse.status != HK_OK)
@@ -140,8 +115,8 @@ static void end_handler(PyObject *capsule) {
 
 PyObject *native_numpy_handler(PyObject *module, PyObject *arena) {
     (void)module;
-    if (!PyObject_TypeCheck(arena, native_arena_type))
-        return PyErr_Format(PyExc_TypeError, "an Arena is needed, not %R", arena);
+    if (!native_is_arena(arena))
+        return NULL;
     handler *handler = PyMem_Calloc(1, sizeof *handler);
     if (handler == NULL)
         return PyErr_NoMemory();

@@ -111,6 +111,7 @@ static PyObject *new (PyTypeObject *type, PyObject *arguments, PyObject *keyword
         return NULL;
     if (parent != Py_None && !Py_IS_TYPE(parent, native_scope_type))
         return PyErr_Format(PyExc_TypeError, "the parent is a scope or None, not %R", parent);
+    config.parent = parent == Py_None ? hk_arena_default() : as_scope(parent)->handle;
     native_scope *scope = as_scope(type->tp_alloc(type, 0));
     if (scope == NULL)
         return NULL;
