@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 from hakmem import bench
-from hakmem.bench import _command
+from hakmem.bench import _command, _plots
 from hakmem.bench._command import main
+from matplotlib.figure import Figure
 
 MANUAL = Path(__file__).parents[2] / "docs" / "python.md"
 DEADLINE_SECONDS = 60
@@ -147,6 +148,12 @@ def test_pictures_of_little(tmp_path: Path) -> None:
     assert (tmp_path / "out.html").read_text(encoding="utf-8").count("<svg") == 2
     with pytest.raises(ValueError, match="there is nothing to draw"):
         bench.draw(dataclasses.replace(whole, rows=()), tmp_path / "none.png")
+
+
+def test_panels_that_are_not_needed_are_not_drawn() -> None:
+    figure = Figure()
+    _plots._draw_times(figure, made_up(bench.WORKLOADS[:3]))
+    assert [axes.axison for axes in figure.axes] == [True, True, True, False]
 
 
 def test_list() -> None:

@@ -237,11 +237,11 @@ def _draw_panels(
     """One for each workload, with a bar for each allocator."""
     workloads = list(dict.fromkeys(row.workload for row in benchmark.rows))
     lines = -(-len(workloads) // _COLUMNS)
-    grid = figure.subplots(lines, _COLUMNS, squeeze=False).flat
+    grid = list(figure.subplots(lines, _COLUMNS, squeeze=False).flat)
     for axes, workload in zip(grid, workloads, strict=False):
         rows = [row for row in benchmark.rows if row.workload == workload]
         texts = ["" if row.ratios is None else f"{ratio(row.ratios):.2f}" for row in rows]
         _bars(axes, [row.allocator for row in rows], [value(row) for row in rows], texts)
         axes.set_title(f"{workload} ({unit})")
-    for axes in list(grid)[len(workloads) :]:
+    for axes in grid[len(workloads) :]:
         axes.set_axis_off()
