@@ -62,6 +62,7 @@ PyMODINIT_FUNC PyInit__native(void) {
         {"numpy_handler", native_numpy_handler, METH_O, "A handler of NumPy's that serves arrays from this arena."},
         {"numpy_scope_handler", native_numpy_scope_handler, METH_O, "The same for a scope."},
         {"numpy_set_handler", native_numpy_set_handler, METH_O, "Puts a handler in force; returns the last one."},
+        {"bench", native_bench, METH_VARARGS, "Runs a loop in C on the functions of an allocator; for hakmem.bench."},
         {NULL, NULL, 0, NULL},
     };
     static PyModuleDef definition = {

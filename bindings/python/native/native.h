@@ -163,4 +163,8 @@ PyObject *native_make_capsule(void);
 PyObject *native_numpy_handler(PyObject *module, PyObject *arena);
 PyObject *native_numpy_set_handler(PyObject *module, PyObject *handler);
 
+/* ---- bench.c ---- */
+
+PyObject *native_bench(PyObject *module, PyObject *arguments);
+
 #endif
