@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from hakmem import _run
 from hakmem._config import as_arguments
-from hakmem._info import as_text, information
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             config.error("say which: --includes, --cmakedir or --libs")
         print(as_arguments(options.kinds))
         return 0
+    from hakmem._info import as_text, information  # here, as it takes longer than all the rest
+
     facts = information()
     print(json.dumps(facts, indent=2) if options.json else as_text(facts))
     return 0
