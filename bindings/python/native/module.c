@@ -50,7 +50,8 @@ PyMODINIT_FUNC PyInit__native(void) {
     static PyMethodDef functions[] = {
         {"catch_misuse", native_catch_misuse, METH_O, "Whether misuse goes to hakmem._errors, or to the policy."},
         {"options", list_options, METH_NOARGS, "The options of the library, as they are in force."},
-        {"numpy_handler", native_numpy_handler, METH_O, "A handler of NumPy's that serves arrays from this arena."},
+        {"numpy_handler", native_numpy_handler, METH_VARARGS,
+         "A handler of NumPy's that serves arrays from this arena."},
         {"numpy_set_handler", native_numpy_set_handler, METH_O, "Puts a handler in force; returns the last one."},
         {NULL, NULL, 0, NULL},
     };
