@@ -33,6 +33,7 @@ typedef struct visit {
     bool is_alone;
     bool has_taken;
     PyGILState_STATE state;
+    native_misuse misuse;
 } visit;
 
 /* Whether the calling thread holds the GIL. What Python tells of that takes longer than an allocation, so it is asked
@@ -74,13 +75,19 @@ static bool enter_slowly(native_arena *arena, visit *visit) {
 
 static inline bool enter(native_arena *arena, visit *visit) {
     visit->is_alone = is_alone(arena);
-    return visit->is_alone || enter_slowly(arena, visit);
+    visit->has_taken = false;
+    if (!visit->is_alone && !enter_slowly(arena, visit))
+        return false;
+    visit->misuse.status = HK_OK;
+    return true;
 }
 
+/* What the library has reported meanwhile is told when the arena has been left, and under the GIL. */
 static inline void leave(native_arena *arena, const visit *visit) {
-    if (visit->is_alone)
-        return;
-    native_unlock(arena);
+    if (!visit->is_alone)
+        native_unlock(arena);
+    if (visit->misuse.status != HK_OK)
+        native_surface_unraisable(&visit->misuse, (PyObject *)arena);
     if (visit->has_taken)
         PyGILState_Release(visit->state);
 }
@@ -108,18 +115,14 @@ static void *obtain(const handler *handler, size_t size, bool zeroed) {
 
 static void *allocate(const handler *handler, size_t size, bool zeroed) {
     native_arena *arena = handler->arena;
-    native_misuse misuse;
     visit visit;
     if (!enter(arena, &visit))
         return NULL;
-    misuse.status = HK_OK;
-    native_misuse_here = &misuse;
+    native_misuse_here = &visit.misuse;
     void *block = obtain(handler, size, zeroed);
     native_misuse_here = NULL;
     arena->arrays += block != NULL;
     leave(arena, &visit);
-    if (misuse.status != HK_OK)
-        native_surface_unraisable(&misuse, (PyObject *)arena);
     return block;
 }
 
@@ -153,29 +156,26 @@ static void *array_calloc(void *context, size_t count, size_t size) {
 
 /* ---- free ---- */
 
-static void give_back(native_arena *arena, void *block, size_t size) {
+static hk_status give_back(native_arena *arena, void *block, size_t size) {
     bool is_small = size <= NATIVE_SMALL_BYTES && ((uintptr_t)block & (LARGEST_ALIGNMENT - 1)) != 0;
     if (!is_small && native_cache_put(arena, block))
-        return;
+        return HK_OK;
     if (!is_small && arena->has_advised && hk_arena_owns(arena->handle, block))
         native_unadvise_huge_pages(arena, block, hk_usable_size(block));
-    (void)hk_arena_free(arena->handle, block);
+    return hk_arena_free(arena->handle, block);
 }
 
 static void array_free(void *context, void *block, size_t size) {
     native_arena *arena = ((const handler *)context)->arena;
-    native_misuse misuse;
     visit visit;
     if (block == NULL || !enter(arena, &visit))
         return;
-    misuse.status = HK_OK;
-    native_misuse_here = &misuse;
-    give_back(arena, block, size);
+    native_misuse_here = &visit.misuse;
+    hk_status status = give_back(arena, block, size);
     native_misuse_here = NULL;
-    arena->arrays--;
+    if (status == HK_OK || status == HK_ERR_OVERFLOW) /* else there was no such block of an array */
+        arena->arrays--;
     leave(arena, &visit);
-    if (misuse.status != HK_OK)
-        native_surface_unraisable(&misuse, (PyObject *)arena);
 }
 
 /* ---- reallocate ---- */
@@ -223,19 +223,15 @@ static void *resize(const handler *handler, void *block, size_t new_size) {
 static void *array_realloc(void *context, void *block, size_t new_size) {
     const handler *handler = context;
     native_arena *arena = handler->arena;
-    native_misuse misuse;
     visit visit;
     if (block == NULL)
         return array_malloc(context, new_size);
     if (!enter(arena, &visit))
         return NULL;
-    misuse.status = HK_OK;
-    native_misuse_here = &misuse;
+    native_misuse_here = &visit.misuse;
     void *resized = resize(handler, block, new_size);
     native_misuse_here = NULL;
     leave(arena, &visit);
-    if (misuse.status != HK_OK)
-        native_surface_unraisable(&misuse, (PyObject *)arena);
     return resized;
 }
 
