@@ -18,11 +18,6 @@ import numpy as np
 import pytest
 from hakmem import _native
 
-try:
-    from numpy._core import multiarray
-except ImportError:  # before 2.0
-    from numpy.core import multiarray  # type: ignore[no-redef]
-
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
 MIB = 1 << 20
@@ -90,6 +85,18 @@ def test_a_full_arena_takes_back_what_it_keeps() -> None:
         del kept
         assert len(arena.alloc("19M")) == 19 * MIB
         assert len(arena.alloc("1M")) == MIB
+
+
+@pytest.mark.parametrize("length", [100, 1000, 4000, 100_000])
+def test_a_refusal_counts_once(length: int) -> None:
+    with hakmem.Arena(limit="2M") as arena, hakmem.numpy_arena(arena):
+        arrays = []
+        with pytest.raises(MemoryError):
+            while True:
+                arrays.append(np.ones(length))
+        assert arena.statistics().limit_failures == 1
+        assert 2_000_000 - len(arrays) * length * 8 < length * 8 + 60_000
+        del arrays
 
 
 def test_a_rewindable_arena_keeps_nothing_across_its_base() -> None:
@@ -207,7 +214,7 @@ def test_the_advice_follows_a_resize() -> None:
 
 
 def test_a_resize_moves_pages_not_bytes() -> None:
-    """Advised pages are no obstacle to the kernel's moving them: the old place and the new one never both have pages."""
+    """Within the limit there is no room for a copy: the kernel moves the pages, advised or not."""
     with hakmem.Arena(limit="300M") as arena, hakmem.numpy_arena(arena):
         array = np.ones(100 * MIB, np.uint8)
         wall = [np.empty(4 * MIB, np.uint8) for _ in range(4)]  # in the way of growing in place
@@ -217,6 +224,7 @@ def test_a_resize_moves_pages_not_bytes() -> None:
 
 
 def test_numpy_s_own_switch_counts() -> None:
+    multiarray: Any = sys.modules.get("numpy._core.multiarray") or sys.modules["numpy.core.multiarray"]
     was = multiarray._set_madvise_hugepage(False)
     try:
         with hakmem.Arena() as arena, hakmem.numpy_arena(arena):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -49,9 +50,9 @@ class numpy_arena:  # noqa: N801  it is called as a function, in a with statemen
 def _numpy_wants_huge_pages() -> bool:
     """NumPy's own switch, which NUMPY_MADVISE_HUGEPAGE sets. Older NumPy tells it only to those who set it."""
     try:
-        from numpy._core import multiarray
+        multiarray = import_module("numpy._core.multiarray")
     except ImportError:
-        from numpy.core import multiarray  # type: ignore[no-redef]
+        multiarray = import_module("numpy.core.multiarray")
     wants = bool(multiarray._set_madvise_hugepage(True))
     multiarray._set_madvise_hugepage(wants)
     return wants

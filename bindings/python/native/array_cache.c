@@ -1,4 +1,4 @@
-/* array_cache: large blocks of freed arrays, for the next arrays of the same sizes. See native.h.
+/* array_cache: large blocks of freed arrays, for the next arrays of the same sizes; huge pages for them. See native.h.
  *
  * Temporaries of an expression come and go in the same few sizes. From the cache they are had without the library's
  * pool, and with the pages and the huge pages that they had. Only blocks that the library says are live, the arena's and

@@ -9,6 +9,8 @@
  * that one thread has freed can be had by the next, whichever that is. Nobody waits for the lock with the GIL in hand, so
  * its holder may let go of the GIL and take it again. It is recursive, since collecting garbage may free buffers
  * wherever Python runs.
+ * Who keeps the GIL from its way in to its way out needs the lock only if somebody is inside: depth, which is changed
+ * under the GIL, tells. NumPy's arrays enter like that.
  *
  * Invariants of an open arena:
  *   exports = sum of the exports of its buffers
@@ -50,7 +52,7 @@ typedef struct native_arena {
     uint64_t serial;      /* of the newest buffer so far */
     uint64_t base_serial; /* of the newest buffer at the last checkpoint */
     size_t exports;
-    size_t arrays; /* blocks of NumPy's */
+    size_t arrays; /* blocks of NumPy's, without those in the cache; these two by who is inside */
     native_array_cache cache;
     size_t alignment;
     uint32_t flags;

@@ -126,32 +126,31 @@ static void *allocate(const handler *handler, size_t size, bool zeroed) {
     return block;
 }
 
-/* As native_allocate has small aligned blocks. NULL: not like this. Allocations of ordinary arenas report no misuse. */
-static inline void *allocate_quickly(const handler *handler, size_t size) {
+/* Small blocks as native_allocate has them, without the rest: allocations of ordinary arenas report no misuse. */
+static inline void *allocate_any(const handler *handler, size_t size, bool zeroed) {
     native_arena *arena = handler->arena;
     size_t alignment = handler->alignment;
     if (size - 1 >= NATIVE_SMALL_BYTES || !handler->is_ordinary || !is_alone(arena))
-        return NULL;
+        return allocate(handler, size, zeroed);
     void *block = hk_arena_alloc(arena->handle, (size + alignment - 1) & ~(alignment - 1));
-    if (((uintptr_t)block & (alignment - 1)) != 0) {
-        (void)hk_arena_free(arena->handle, block);
-        return NULL;
+    if (block != NULL && ((uintptr_t)block & (alignment - 1)) == 0) {
+        arena->arrays++;
+        return zeroed ? memset(block, 0, size) : block;
     }
-    arena->arrays += block != NULL;
-    return block;
+    if (block == NULL && arena->cache.count == 0)
+        return NULL;
+    (void)hk_arena_free(arena->handle, block);
+    native_cache_empty(arena);
+    return allocate(handler, size, zeroed);
 }
 
 static void *array_malloc(void *context, size_t size) {
-    void *block = allocate_quickly(context, size);
-    return block != NULL ? block : allocate(context, size, false);
+    return allocate_any(context, size, false);
 }
 
 static void *array_calloc(void *context, size_t count, size_t size) {
     size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes))
-        return NULL;
-    void *block = allocate_quickly(context, bytes);
-    return block != NULL ? memset(block, 0, bytes) : allocate(context, bytes, true);
+    return __builtin_mul_overflow(count, size, &bytes) ? NULL : allocate_any(context, bytes, true);
 }
 
 /* ---- free ---- */
@@ -207,9 +206,8 @@ static void *resize_block(const handler *handler, void *block, size_t new_size) 
 /* A block that is not resized keeps its advice. */
 static void *resize(const handler *handler, void *block, size_t new_size) {
     native_arena *arena = handler->arena;
-    bool is_ours = hk_arena_owns(arena->handle, block);
-    size_t old_size = is_ours ? hk_usable_size(block) : 0;
     native_cache_empty(arena);
+    size_t old_size = hk_arena_owns(arena->handle, block) ? hk_usable_size(block) : 0;
     native_unadvise_huge_pages(arena, block, old_size);
     void *resized = (arena->flags & HK_ARENA_HARDENED) != 0 ? move_block(handler, block, new_size)
                                                             : resize_block(handler, block, new_size);

@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import threading
+import warnings
 from pathlib import Path
 
 import hakmem
@@ -17,6 +18,8 @@ import pytest
 from hypothesis import settings
 
 settings.register_profile("suite", derandomize=True, deadline=None, database=None)
+
+UNHANDLED = (pytest.PytestUnhandledThreadExceptionWarning, pytest.PytestUnraisableExceptionWarning)
 
 _outcomes: dict[str, str] = {}
 _arena = hakmem.Arena(name="suite") if os.environ.get("HAKMEM_SUITE_ARENA") == "1" else None
@@ -50,11 +53,16 @@ def pytest_runtest_setup() -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """What went wrong first is the outcome; an expected failure is told as such."""
-    seen = _outcomes.get(report.nodeid, "passed")
-    if seen == "passed":
-        outcome = report.outcome if report.when == "call" or report.passed or report.skipped else "error"
-        _outcomes[report.nodeid] = "x" + outcome if hasattr(report, "wasxfail") else outcome
+    """What went wrong first is the outcome. Of a test that is expected to fail, pytest says that it was skipped."""
+    if _outcomes.get(report.nodeid, "passed") == "passed":
+        outcome = "error" if report.failed and report.when != "call" else report.outcome
+        _outcomes[report.nodeid] = f"{outcome} (xfail)" if hasattr(report, "wasxfail") else outcome
+
+
+def pytest_warning_recorded(warning_message: warnings.WarningMessage, nodeid: str) -> None:
+    """Exceptions in threads and finalisers, by which no test fails."""
+    if issubclass(warning_message.category, UNHANDLED):
+        _outcomes[nodeid] = f"{_outcomes.get(nodeid, '')} with {warning_message.category.__name__}"
 
 
 def pytest_sessionfinish() -> None:
