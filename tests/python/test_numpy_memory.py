@@ -336,7 +336,17 @@ def test_without_the_gil_from_many_threads() -> None:
         arena.check()
 
 
-# ---- threads and processes ----
+# ---- contexts, threads and processes ----
+
+
+def test_numpy_s_treatment_of_errors_is_as_it_was() -> None:
+    with hakmem.Arena() as arena, np.errstate(divide="raise", over="ignore"):
+        before = np.geterr()
+        with hakmem.numpy_arena(arena):
+            assert np.geterr() == before
+            with pytest.raises(FloatingPointError):
+                np.ones(3) / np.zeros(3)
+        assert np.geterr() == before
 
 
 def test_threads_that_share_an_arena_while_others_look() -> None:
