@@ -65,18 +65,23 @@ static int init(PyObject *self, PyObject *arguments, PyObject *keywords) {
 
 enum { LINE_BYTES = 1024 };
 
-/* Blocks of a size that is a multiple of a power of two lie at multiples of it, in ordinary arenas and up to a line. That
- * is how a zeroed block of pages that were never touched is had without touching them. It is not promised, so it is
- * looked at. */
-static void *allocate_rounded(const native_arena *arena, size_t size, size_t alignment) {
-    size_t rounded = (size + alignment - 1) & ~(alignment - 1);
-    void *block = hk_arena_calloc(arena->handle, 1, rounded != 0 ? rounded : alignment);
-    if (block != NULL && ((uintptr_t)block & (alignment - 1)) != 0) {
+/* Small blocks may all have been written to, and zeroing them here is quicker than by the library's complete way.
+ *
+ * Blocks of a size that is a multiple of a power of two lie at multiples of it, in ordinary arenas and up to a line. That
+ * is how aligned blocks are had by the library's fast path, and zeroed ones of pages that were never touched without
+ * touching them. It is not promised, so it is looked at. */
+static void *allocate_rounded(const native_arena *arena, size_t size, size_t alignment, bool zeroed) {
+    size_t rounded = size != 0 ? (size + alignment - 1) & ~(alignment - 1) : alignment;
+    bool zero_here = zeroed && rounded <= NATIVE_SMALL_BYTES;
+    void *block =
+        zeroed && !zero_here ? hk_arena_calloc(arena->handle, 1, rounded) : hk_arena_alloc(arena->handle, rounded);
+    if (((uintptr_t)block & (alignment - 1)) != 0) {
         (void)hk_arena_free(arena->handle, block);
         block = hk_arena_aligned_alloc(arena->handle, alignment, size);
-        if (block != NULL)
-            memset(block, 0, size);
+        zero_here = zeroed;
     }
+    if (block != NULL && zero_here)
+        memset(block, 0, size);
     return block;
 }
 
@@ -89,8 +94,8 @@ void *native_allocate(const native_arena *arena, size_t size, size_t alignment, 
     if (size > (size_t)PY_SSIZE_T_MAX / 2 || is_aligned_anyway(arena, size, alignment))
         return zeroed ? hk_arena_calloc(arena->handle, 1, size) : hk_arena_alloc(arena->handle, size);
     bool is_hardened = (arena->flags & HK_ARENA_HARDENED) != 0;
-    if (zeroed && !is_hardened && alignment <= LINE_BYTES)
-        return allocate_rounded(arena, size, alignment);
+    if (!is_hardened && alignment <= LINE_BYTES)
+        return allocate_rounded(arena, size, alignment, zeroed);
     void *block = hk_arena_aligned_alloc(arena->handle, alignment, size);
     if (block != NULL && zeroed && !is_hardened)
         memset(block, 0, size);

@@ -128,8 +128,10 @@ PyObject *native_arena_rollback(PyObject *self, PyObject *unused) {
 void native_arena_dealloc(PyObject *self) {
     native_arena *arena = as_arena(self);
     PyTypeObject *type = Py_TYPE(self);
-    if (arena->handle != NULL)
+    if (arena->handle != NULL) {
+        native_cache_empty(arena);
         (void)hk_arena_destroy(arena->handle);
+    }
     if (arena->has_lock)
         (void)pthread_mutex_destroy(&arena->lock);
     type->tp_free(self);
