@@ -1,13 +1,19 @@
 /* memory: CPython's allocators. See memory.h.
  *
- * State: the allocators that were there before. Blocks of theirs that turn up, as they do when ours were installed late,
+ * The domains mem and obj share one heap, which the GIL guards: objects that one thread makes and another one ends never
+ * leave it. Interpreters may have a lock of their own from Python 3.12 on; when the first of them is made, which an audit
+ * hook tells, all but the main one turn to the heaps of their threads, as raw does anyway.
+ *
+ * State: that heap; the allocators that were there before. Blocks of theirs that turn up, as they do when ours were installed late,
  * go back to them; the registry tells whose a block is. Ours stay for ever, since their blocks do.
  *
  * A block that has to move goes to whom the running code is charged to. */
 #include "memory.h"
 
 #include "block.h"
+#include "options.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { DOMAINS = 3 };
@@ -16,6 +22,9 @@ static struct {
     PyMemAllocatorEx previous[DOMAINS];
     unsigned installed; /* a bit for each domain */
 } state;
+
+static hki_heap *gil_heap = &hki_empty_heap; /* a heap of the process's arena, as soon as mem or obj are installed */
+static bool has_interpreters;                /* others than the main one */
 
 static const char *const domain_names[DOMAINS] = {
     [PYMEM_DOMAIN_RAW] = "raw",
@@ -35,28 +44,67 @@ HKI_INLINE bool is_scoped(const domain *domain) {
     return domain->number != PYMEM_DOMAIN_RAW && native_scopes != 0;
 }
 
+/* ---- the heap ---- */
+
+static HKI_MISS hki_heap *heap_of_interpreter(void) {
+    const PyThreadState *thread = _PyThreadState_UncheckedGet();
+    return thread != NULL && thread->interp == PyInterpreterState_Main() ? gil_heap : hki_self.heap;
+}
+
+/* Of the process's arena, and the caller's own. */
+HKI_INLINE hki_heap *heap_of(const domain *domain) {
+    if (domain->number == PYMEM_DOMAIN_RAW)
+        return hki_self.heap;
+    return HKI_UNLIKELY(has_interpreters) ? heap_of_interpreter() : gil_heap;
+}
+
+/* For the slow ways, which take a thread's heaps to be its own. */
+typedef struct visit {
+    hki_heap *heap; /* NULL: it is the thread's anyway */
+    hki_adoption before;
+} visit;
+
+static visit enter(const domain *domain) {
+    visit visit = {.heap = heap_of(domain)};
+    if (visit.heap == hki_self.heap)
+        visit.heap = NULL;
+    else
+        visit.before = hki_thread_adopt(visit.heap);
+    return visit;
+}
+
+static void leave(visit visit) {
+    if (visit.heap != NULL)
+        hki_thread_release(visit.heap, visit.before);
+}
+
 /* ---- allocate ---- */
 
-static HKI_MISS void *process_slow(const uint8_t *class_table, size_t size, bool zero) {
+static HKI_MISS void *process_slow(const domain *domain, size_t size, bool zero) {
     hki_arena *arena = hki_process_arena();
-    const hki_request request = {.size = size, .alignment = 1, .zero = zero, .class_table = class_table};
-    return arena == NULL ? NULL : hki_alloc(arena, request);
+    const hki_request request = {.size = size, .alignment = 1, .zero = zero, .class_table = domain->class_table};
+    if (arena == NULL)
+        return NULL;
+    visit visit = enter(domain);
+    void *block = hki_alloc(arena, request);
+    leave(visit);
+    return block;
 }
 
-HKI_INLINE void *process_malloc(const uint8_t *class_table, size_t size) {
-    void *block = hki_process_pop(class_table, size);
-    return HKI_LIKELY(block != NULL) ? block : process_slow(class_table, size, false);
+HKI_INLINE void *process_malloc(const domain *domain, size_t size) {
+    void *block = hki_process_pop_from(heap_of(domain), domain->class_table, size);
+    return HKI_LIKELY(block != NULL) ? block : process_slow(domain, size, false);
 }
 
-HKI_INLINE void *process_calloc(const uint8_t *class_table, size_t bytes) {
-    void *block = hki_process_pop(class_table, bytes);
-    return HKI_LIKELY(block != NULL) ? memset(block, 0, bytes) : process_slow(class_table, bytes, true);
+HKI_INLINE void *process_calloc(const domain *domain, size_t bytes) {
+    void *block = hki_process_pop_from(heap_of(domain), domain->class_table, bytes);
+    return HKI_LIKELY(block != NULL) ? memset(block, 0, bytes) : process_slow(domain, bytes, true);
 }
 
 static HKI_MISS void *scope_malloc(const domain *domain, size_t size) {
     native_scope *scope = native_scope_current();
     if (scope == NULL)
-        return process_malloc(domain->class_table, size);
+        return process_malloc(domain, size);
     void *block = hk_arena_alloc(scope->handle, size);
     return HKI_LIKELY(block != NULL) ? block : native_scope_refuse(scope, size);
 }
@@ -64,26 +112,32 @@ static HKI_MISS void *scope_malloc(const domain *domain, size_t size) {
 static HKI_MISS void *scope_calloc(const domain *domain, size_t bytes) {
     native_scope *scope = native_scope_current();
     if (scope == NULL)
-        return process_calloc(domain->class_table, bytes);
+        return process_calloc(domain, bytes);
     void *block = hk_arena_calloc(scope->handle, 1, bytes);
     return HKI_LIKELY(block != NULL) ? block : native_scope_refuse(scope, bytes);
 }
 
 HKI_INLINE void *allocate(const domain *domain, size_t size) {
-    return HKI_UNLIKELY(is_scoped(domain)) ? scope_malloc(domain, size) : process_malloc(domain->class_table, size);
+    return HKI_UNLIKELY(is_scoped(domain)) ? scope_malloc(domain, size) : process_malloc(domain, size);
 }
 
 HKI_INLINE void *allocate_zeroed(const domain *domain, size_t count, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes))
         return NULL;
-    return HKI_UNLIKELY(is_scoped(domain)) ? scope_calloc(domain, bytes) : process_calloc(domain->class_table, bytes);
+    return HKI_UNLIKELY(is_scoped(domain)) ? scope_calloc(domain, bytes) : process_calloc(domain, bytes);
 }
 
 /* ---- free ---- */
 
 static bool is_foreign(const void *pointer) {
     return !hki_granule_exists(hki_granule_of(pointer));
+}
+
+static void process_free(const domain *domain, hki_target target) {
+    visit visit = enter(domain);
+    (void)hki_process_free(target);
+    leave(visit);
 }
 
 static HKI_MISS void free_slow(const domain *domain, void *pointer) {
@@ -99,14 +153,14 @@ static HKI_MISS void free_slow(const domain *domain, void *pointer) {
     const native_scope *scope = is_scoped(domain) ? native_scope_of(granule) : NULL;
     const hki_target target = hki_target_of(domain->free_function, pointer);
     if (scope == NULL)
-        (void)hki_process_free(target);
+        process_free(domain, target);
     else if (!hki_heap_find(&scope->arena->heap, granule, &found) ||
              !hki_heap_push(&scope->arena->heap, granule, found))
         (void)hki_free(scope->arena, target);
 }
 
 HKI_INLINE void release(const domain *domain, void *pointer) {
-    if (!hki_process_push(pointer))
+    if (!hki_process_push_to(heap_of(domain), pointer))
         free_slow(domain, pointer);
 }
 
@@ -124,6 +178,13 @@ static void *move(const domain *domain, void *pointer, size_t usable, size_t siz
     return block;
 }
 
+static void *process_realloc(const domain *domain, hki_target target, size_t size) {
+    visit visit = enter(domain);
+    void *block = hki_process_realloc(target, size);
+    leave(visit);
+    return block;
+}
+
 /* Where there are scopes. */
 static void *reallocate_scoped(const domain *domain, hki_target target, size_t size) {
     native_scope *payer = native_scope_current();
@@ -132,7 +193,7 @@ static void *reallocate_scoped(const domain *domain, hki_target target, size_t s
     if (block.status == HK_OK && owner != payer)
         return move(domain, target.pointer, block.size, size);
     if (owner == NULL)
-        return hki_process_realloc(target, size);
+        return process_realloc(domain, target, size);
     void *resized = hki_realloc(owner->arena, target, size);
     return resized != NULL || payer == NULL ? resized : native_scope_refuse(payer, size);
 }
@@ -146,11 +207,13 @@ static HKI_MISS void *reallocate_slow(const domain *domain, void *pointer, size_
         return previous->realloc(previous->ctx, pointer, size);
     }
     size = hki_max(size, 1);
-    return is_scoped(domain) ? reallocate_scoped(domain, target, size) : hki_process_realloc(target, size);
+    return is_scoped(domain) ? reallocate_scoped(domain, target, size) : process_realloc(domain, target, size);
 }
 
 HKI_INLINE void *reallocate(const domain *domain, void *pointer, size_t size) {
-    return hki_process_keeps(domain->class_table, pointer, size) ? pointer : reallocate_slow(domain, pointer, size);
+    return hki_process_keeps_in(heap_of(domain), domain->class_table, pointer, size)
+               ? pointer
+               : reallocate_slow(domain, pointer, size);
 }
 
 /* ---- the three domains ---- */
@@ -182,6 +245,36 @@ DOMAIN(obj, PYMEM_DOMAIN_OBJ, object, "PyObject_")
 
 /* ---- install ---- */
 
+/* A hook costs something wherever Python audits, so there is none where it is not needed. */
+#if PY_VERSION_HEX >= 0x030C0000
+static int on_audit(const char *event, PyObject *arguments, void *unused) {
+    (void)arguments;
+    (void)unused;
+    if (strcmp(event, "cpython.PyInterpreterState_New") == 0 && PyInterpreterState_Main() != NULL)
+        has_interpreters = true;
+    return 0;
+}
+
+static void watch_interpreters(void) {
+    has_interpreters =
+        PySys_AddAuditHook(on_audit, NULL) != 0 ||
+        (PyInterpreterState_Main() != NULL && PyInterpreterState_Next(PyInterpreterState_Head()) != NULL);
+}
+#else
+static void watch_interpreters(void) {
+}
+#endif
+
+static bool take_heap(void) {
+    hki_arena *arena = hki_process_arena();
+    hki_heap *heap = arena != NULL ? hki_arena_take_heap(arena) : NULL;
+    if (heap == NULL)
+        return false;
+    gil_heap = heap;
+    watch_interpreters();
+    return true;
+}
+
 static void install(PyMemAllocatorDomain domain) {
     static PyMemAllocatorEx ours[DOMAINS] = {
         [PYMEM_DOMAIN_RAW] = {NULL, raw_malloc, raw_calloc, raw_realloc, raw_free},
@@ -195,10 +288,23 @@ static void install(PyMemAllocatorDomain domain) {
     PyMem_SetAllocator(domain, &ours[domain]);
 }
 
-static void install_all(unsigned domains) {
+/* Interpreters free and allocate the same memory all the time, in waves that are longer than those of C programs: unless
+ * the environment says something else, pages stay for longer. */
+static void be_patient(void) {
+    enum { PURGE_DELAY_MS = 250 };
+    if (getenv("HAKMEM_PURGE_DELAY_MS") == NULL)
+        atomic_store_explicit(&hki_purge_delay_ms, PURGE_DELAY_MS, memory_order_relaxed);
+}
+
+/* False if there is no memory; then nothing has changed. */
+static bool install_all(unsigned domains) {
+    if (gil_heap == &hki_empty_heap && !take_heap())
+        return false;
+    be_patient();
     for (int domain = 0; domain < DOMAINS; domain++)
         if ((domains >> domain & 1) != 0)
             install((PyMemAllocatorDomain)domain);
+    return true;
 }
 
 bool native_install_named(const char *names) {
@@ -214,8 +320,7 @@ bool native_install_named(const char *names) {
         domains |= found;
         names += length + (names[length] == ',');
     }
-    install_all(domains);
-    return true;
+    return install_all(domains);
 }
 
 PyObject *native_install(PyObject *module, PyObject *domains) {
@@ -225,9 +330,8 @@ PyObject *native_install(PyObject *module, PyObject *domains) {
         return NULL;
     if (bits >= 1UL << DOMAINS)
         return PyErr_Format(PyExc_ValueError, "%lu is no set of domains", bits);
-    if (hki_process_arena() == NULL)
+    if (!install_all((unsigned)bits))
         return PyErr_NoMemory();
-    install_all((unsigned)bits);
     Py_RETURN_NONE;
 }
 
