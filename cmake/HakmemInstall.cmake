@@ -51,6 +51,7 @@ install(
     DESTINATION "${CMAKE_INSTALL_DOCDIR}"
     COMPONENT libhakmem-dev
     FILES_MATCHING
+    PATTERN "examples/python" EXCLUDE
     PATTERN "*.[ch]"
     PATTERN "*.lua"
     PATTERN "compare"

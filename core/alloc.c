@@ -170,7 +170,8 @@ static hk_status alloc_large(hki_arena *arena, hki_request request, uintptr_t *g
 static hk_status alloc_once(hki_arena *arena, hki_heap *heap, hki_request request, uintptr_t *granule, bool *clean) {
     *clean = false;
     if (request.size <= HKI_SMALL_MAX && request.alignment <= HKI_LINE_SIZE) {
-        unsigned size_class = hki_class_of_aligned(heap->class_table, request.size, request.alignment);
+        const uint8_t *class_table = request.class_table != NULL ? request.class_table : heap->class_table;
+        unsigned size_class = hki_class_of_aligned(class_table, request.size, request.alignment);
         if (size_class != HKI_CLASS_LARGE)
             return alloc_in_class(arena, heap, size_class, request, granule);
     }
@@ -183,9 +184,28 @@ static hk_status alloc_once(hki_arena *arena, hki_heap *heap, hki_request reques
     return status;
 }
 
+/* What a limit above has refused counts there, too. */
 static void count_failure(hki_quota *quota, hk_status status) {
     atomic_fetch_add_explicit(status == HK_ERR_LIMIT ? &quota->limit_failures : &quota->system_failures, 1,
                               memory_order_relaxed);
+    hki_quota *refused = status == HK_ERR_LIMIT ? hki_quota_that_refused(quota) : quota;
+    if (refused != quota)
+        atomic_fetch_add_explicit(&refused->limit_failures, 1, memory_order_relaxed);
+}
+
+/* The calling thread's heap, if it has one that is for no other thread. */
+static hki_heap *own_heap(hki_arena *arena) {
+    hki_heap *heap = arena->one_thread ? NULL : hki_thread_heap(arena);
+    return heap == &hki_empty_heap ? NULL : heap;
+}
+
+/* Gives back what is free here, and in the arenas above as far as it is this thread's or nobody's: what others keep
+ * there, or in arenas beside this one, cannot be had. */
+static void reclaim(hki_arena *arena, hki_heap *heap) {
+    hki_heap_reclaim(heap);
+    hki_arena_drain(arena, NULL);
+    while ((arena = hki_arena_parent(arena)) != NULL)
+        hki_arena_drain(arena, own_heap(arena));
 }
 
 /* What does not fit at first may fit after everything free has been given back. */
@@ -194,8 +214,7 @@ static hk_status alloc_or_reclaim(hki_arena *arena, hki_heap *heap, hki_request 
     hk_status status = alloc_once(arena, heap, request, granule, clean);
     if (status == HK_OK)
         return status;
-    hki_heap_reclaim(heap);
-    hki_arena_drain_idle(arena);
+    reclaim(arena, heap);
     status = alloc_once(arena, heap, request, granule, clean);
     if (status != HK_OK && !request.optional)
         count_failure(&arena->quota, status);

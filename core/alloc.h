@@ -14,9 +14,10 @@ typedef struct hki_request {
     size_t size;
     size_t alignment; /* a power of two; 1 for the arena's own */
     bool zero;
-    bool grows;           /* a block that has grown: it may grow again */
-    bool optional;        /* the caller can do without: a refusal is no failure */
-    const char *function; /* for reports, which only allocations in hardened arenas give rise to */
+    bool grows;                 /* a block that has grown: it may grow again */
+    bool optional;              /* the caller can do without: a refusal is no failure */
+    const uint8_t *class_table; /* NULL: the heap's */
+    const char *function;       /* for reports, which only allocations in hardened arenas give rise to */
 } hki_request;
 
 /* The block that a caller means, and how it came to be meant; `function` is for reports. */

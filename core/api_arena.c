@@ -14,7 +14,7 @@
 
 static hk_status check_config(const hk_arena_config *config) {
     const uint32_t known = HK_ARENA_ONE_THREAD_AT_A_TIME | HK_ARENA_REWINDABLE | HK_ARENA_HARDENED;
-    if (config->struct_size != sizeof *config || (config->flags & ~known) != 0)
+    if ((config->flags & ~known) != 0)
         return HK_ERR_INVALID_ARGUMENT;
     if (config->min_alignment != 0 && config->min_alignment != 8 && config->min_alignment != 16)
         return HK_ERR_INVALID_ARGUMENT;
@@ -26,25 +26,38 @@ static hk_status check_config(const hk_arena_config *config) {
         return HK_ERR_INVALID_ARGUMENT;
     if (config->reserve_bytes > HKI_BLOCK_MAX)
         return HK_ERR_INVALID_ARGUMENT;
-    const uint32_t both = HK_ARENA_REWINDABLE | HK_ARENA_HARDENED;
-    return (config->flags & both) == both ? HK_ERR_UNSUPPORTED : HK_OK;
+    if ((config->flags & HK_ARENA_REWINDABLE) == 0)
+        return HK_OK;
+    return (config->flags & HK_ARENA_HARDENED) != 0 || config->parent != NULL ? HK_ERR_UNSUPPORTED : HK_OK;
 }
 
-hk_status hk_arena_create(const hk_arena_config *config, hk_arena **handle) {
-    hk_arena_config defaults = HK_ARENA_CONFIG_INIT;
+/* The configuration as this version knows it: what an older caller's does not have yet is 0. */
+static hk_status read_config(const hk_arena_config *given, hk_arena_config *config) {
+    *config = HK_ARENA_CONFIG_INIT;
+    if (given == NULL)
+        return HK_OK;
+    if (given->struct_size != sizeof *config && given->struct_size != offsetof(hk_arena_config, parent))
+        return HK_ERR_INVALID_ARGUMENT;
+    memcpy(config, given, given->struct_size);
+    config->struct_size = sizeof *config;
+    return check_config(config);
+}
+
+hk_status hk_arena_create(const hk_arena_config *given, hk_arena **handle) {
+    hk_arena_config config;
+    hki_arena *arena;
     if (handle == NULL)
         return hki_fail(HK_ERR_INVALID_ARGUMENT);
     *handle = NULL;
-    if (config == NULL)
-        config = &defaults;
-    hk_status status = check_config(config);
+    hk_status status = read_config(given, &config);
+    if (status == HK_OK)
+        status = hki_start() ? hki_arena_create(&config, &arena) : HK_ERR_NO_MEMORY;
+    if (status == HK_ERR_BAD_ARENA)
+        return hki_bad_arena("hk_arena_create", config.parent);
     if (status != HK_OK)
         return hki_fail(status);
-    hki_arena *arena = hki_start() ? hki_arena_create(config) : NULL;
-    if (arena == NULL)
-        return hki_fail(HK_ERR_NO_MEMORY);
-    if ((config->flags & HK_ARENA_REWINDABLE) != 0)
-        status = hki_rewind_start(arena, config->reserve_bytes);
+    if ((config.flags & HK_ARENA_REWINDABLE) != 0)
+        status = hki_rewind_start(arena, config.reserve_bytes);
     if (status != HK_OK) {
         hki_arena_destroy(hki_arena_handle(arena));
         return hki_fail(status);
@@ -62,7 +75,10 @@ static bool is_default(const hk_arena *handle) {
 hk_status hk_arena_destroy(hk_arena *handle) {
     if (is_default(handle))
         return hki_fail(HK_ERR_INVALID_ARGUMENT);
-    return hki_arena_destroy(handle) ? HK_OK : hki_bad_arena("hk_arena_destroy", handle);
+    hk_status status = hki_arena_destroy(handle);
+    if (status == HK_ERR_BAD_ARENA)
+        return hki_bad_arena("hk_arena_destroy", handle);
+    return status == HK_OK ? HK_OK : hki_fail(status);
 }
 
 hk_status hk_arena_reset(hk_arena *handle) {

@@ -123,13 +123,14 @@ static size_t lines_of_limit(size_t limit_bytes) {
     return limit_bytes == 0 ? HKI_NO_LIMIT : limit_bytes >> HKI_LINE_SHIFT;
 }
 
-static void set_up(hki_arena *arena, const hk_arena_config *config) {
+static void set_up(hki_arena *arena, const hk_arena_config *config, hki_arena *parent) {
     const char *name = config->name != NULL ? config->name : "arena";
     arena->one_thread = (config->flags & (HK_ARENA_ONE_THREAD_AT_A_TIME | HK_ARENA_REWINDABLE)) != 0;
     arena->hardened = (config->flags & HK_ARENA_HARDENED) != 0;
     arena->min_alignment = config->min_alignment == 8 ? 8 : 16;
     memset(&arena->quota, 0, sizeof arena->quota);
     atomic_store_explicit(&arena->quota.limit_lines, lines_of_limit(config->limit_bytes), memory_order_relaxed);
+    arena->quota.parent = parent != NULL ? &parent->quota : NULL;
     memset(&arena->large, 0, sizeof arena->large);
     arena->pool = &hki_shared_pool; /* until hki_rewind_start */
     arena->rewind = NULL;
@@ -139,6 +140,7 @@ static void set_up(hki_arena *arena, const hk_arena_config *config) {
     arena->idle = NULL;
     atomic_store_explicit(&arena->idle_trim_due, 0, memory_order_relaxed);
     arena->retired_blocks = 0;
+    atomic_store_explicit(&arena->children, 0, memory_order_relaxed);
     memset(arena->name, 0, sizeof arena->name);
     memcpy(arena->name, name, strlen(name));
     start_heap(&arena->heap, arena, number_of(arena) * 2 + 1, arena + 1);
@@ -148,21 +150,39 @@ static void set_up(hki_arena *arena, const hk_arena_config *config) {
     atomic_store_explicit(&arena->handle, handle, memory_order_release); /* pairs with hki_arena_find */
 }
 
-hki_arena *hki_arena_create(const hk_arena_config *config) {
+/* What a rewindable arena holds goes back by itself, so it cannot be counted above or below. */
+static hk_status find_parent(const hk_arena_config *config, hki_arena **parent) {
+    *parent = config->parent != NULL ? hki_arena_find(config->parent) : NULL;
+    if (config->parent != NULL && *parent == NULL)
+        return HK_ERR_BAD_ARENA;
+    return *parent != NULL && (*parent)->rewind != NULL ? HK_ERR_UNSUPPORTED : HK_OK;
+}
+
+hk_status hki_arena_create(const hk_arena_config *config, hki_arena **arena) {
+    hki_arena *parent;
+    *arena = NULL;
     hki_lock_acquire(&hki_arenas_lock);
-    if ((config->flags & HK_ARENA_HARDENED) != 0)
-        hki_canary_start();
-    hki_arena *arena = take_slot();
-    if (arena != NULL)
-        set_up(arena, config);
+    hk_status status = find_parent(config, &parent);
+    if (status == HK_OK) {
+        if ((config->flags & HK_ARENA_HARDENED) != 0)
+            hki_canary_start();
+        *arena = take_slot();
+        status = *arena != NULL ? HK_OK : HK_ERR_NO_MEMORY;
+    }
+    if (status == HK_OK) {
+        set_up(*arena, config, parent);
+        if (parent != NULL)
+            atomic_fetch_add_explicit(&parent->children, 1, memory_order_relaxed);
+    }
     hki_lock_release(&hki_arenas_lock);
-    return arena;
+    return status;
 }
 
 bool hki_arena_start(void) {
     hk_arena_config config = HK_ARENA_CONFIG_INIT;
     config.name = "process";
-    hki_arena *arena = hki_arena_create(&config);
+    hki_arena *arena;
+    hki_arena_create(&config, &arena);
     atomic_store_explicit(&hki_default_arena, arena, memory_order_release);
     return arena != NULL;
 }
@@ -194,8 +214,9 @@ static void end_large(hki_arena *arena) {
     hki_quota_give(&arena->quota, hki_large_give_all(&arena->large));
 }
 
-/* Its handle is 0 already. hki_arenas_lock held. */
-static void end(hki_arena *arena) {
+static void end_one(hki_arena *arena) {
+    HKI_ASSERT(hki_arena_children(arena) == 0);
+    atomic_store_explicit(&arena->retired, false, memory_order_release);
     end_heaps(arena);
     end_large(arena);
     HKI_ASSERT(atomic_load(&arena->quota.held_lines) == 0);
@@ -203,15 +224,31 @@ static void end(hki_arena *arena) {
         give_slot(arena);
 }
 
-bool hki_arena_destroy(const hk_arena *handle) {
+/* Ends an arena that has no children and whose handle is 0 already, and the retired ones above that only had to wait for
+ * it. hki_arenas_lock held. */
+static void end(hki_arena *arena) {
+    while (arena != NULL) {
+        hki_arena *parent = hki_arena_parent(arena);
+        end_one(arena);
+        bool was_last = parent != NULL && atomic_fetch_sub_explicit(&parent->children, 1, memory_order_relaxed) == 1;
+        arena = was_last && hki_arena_is_retired(parent) && parent->retired_blocks == 0 ? parent : NULL;
+    }
+}
+
+hk_status hki_arena_destroy(const hk_arena *handle) {
+    hk_status status = HK_OK;
     hki_lock_acquire(&hki_arenas_lock);
     hki_arena *arena = hki_arena_find(handle);
-    if (arena != NULL) {
+    if (arena == NULL)
+        status = HK_ERR_BAD_ARENA;
+    else if (hki_arena_children(arena) > 0)
+        status = HK_ERR_BUSY;
+    if (status == HK_OK) {
         atomic_store_explicit(&arena->handle, 0, memory_order_release);
         end(arena);
     }
     hki_lock_release(&hki_arenas_lock);
-    return arena != NULL;
+    return status;
 }
 
 bool hki_arena_reset(const hk_arena *handle) {
@@ -222,7 +259,7 @@ bool hki_arena_reset(const hk_arena *handle) {
         for (hki_heap *heap = arena->heaps; heap != NULL; heap = heap->next)
             hki_heap_clear(heap, KEPT_UNITS);
         end_large(arena);
-        HKI_ASSERT(atomic_load(&arena->quota.held_lines) == 0);
+        HKI_ASSERT(hki_arena_children(arena) > 0 || atomic_load(&arena->quota.held_lines) == 0);
     }
     hki_lock_release(&hki_arenas_lock);
     return arena != NULL;
@@ -240,15 +277,19 @@ static size_t reclaim_all(hki_arena *arena) {
     return live + atomic_load_explicit(&arena->large.blocks, memory_order_relaxed);
 }
 
+static void end_if_unused(hki_arena *arena) {
+    if (arena->retired_blocks == 0 && hki_arena_children(arena) == 0)
+        end(arena);
+}
+
 bool hki_arena_retire(const hk_arena *handle) {
     hki_lock_acquire(&hki_arenas_lock);
     hki_arena *arena = hki_arena_find(handle);
     if (arena != NULL) {
         arena->retired_blocks = reclaim_all(arena);
         atomic_store_explicit(&arena->handle, 0, memory_order_release);
-        atomic_store_explicit(&arena->retired, arena->retired_blocks > 0, memory_order_release);
-        if (arena->retired_blocks == 0)
-            end(arena);
+        atomic_store_explicit(&arena->retired, true, memory_order_release);
+        end_if_unused(arena);
     }
     hki_lock_release(&hki_arenas_lock);
     return arena != NULL;
@@ -261,10 +302,8 @@ static void free_in_retired(hki_arena *arena, const hki_block *block) {
         hki_quota_give(&arena->quota, hki_large_give(&arena->large, block->granule));
     else
         hki_heap_free_to_run((hki_heap *)block->owner, block->granule);
-    if (--arena->retired_blocks > 0)
-        return;
-    atomic_store_explicit(&arena->retired, false, memory_order_release);
-    end(arena);
+    arena->retired_blocks--;
+    end_if_unused(arena);
 }
 
 hk_status hki_arena_free_retired(hki_arena *arena, const void *pointer, size_t size) {
@@ -311,13 +350,19 @@ void hki_arena_trim(hki_arena *arena, hki_heap *own) {
     purge_pool(arena->pool);
 }
 
+hki_arena *hki_arena_next(const hki_arena *arena) {
+    for (uint32_t i = arena == NULL ? 0 : number_of(arena) + 1; i < hki_arena_slots.used; i++) {
+        hki_arena *next = arena_of_slot(i);
+        if (atomic_load_explicit(&next->handle, memory_order_relaxed) != 0 || hki_arena_is_retired(next))
+            return next;
+    }
+    return NULL;
+}
+
 void hki_arenas_purge(void) {
     hki_lock_acquire(&hki_arenas_lock);
-    for (uint32_t i = 0; i < hki_arena_slots.used; i++) {
-        hki_arena *arena = arena_of_slot(i);
-        if (atomic_load_explicit(&arena->handle, memory_order_relaxed) != 0 || hki_arena_is_retired(arena))
-            trim_heaps(arena, NULL);
-    }
+    for (hki_arena *arena = hki_arena_next(NULL); arena != NULL; arena = hki_arena_next(arena))
+        trim_heaps(arena, NULL);
     hki_lock_release(&hki_arenas_lock);
     purge_pool(&hki_shared_pool);
 }
@@ -397,8 +442,10 @@ void hki_arena_give_heap(hki_heap *heap, bool reclaim) {
     hki_lock_release(&hki_arenas_lock);
 }
 
-void hki_arena_drain_idle(hki_arena *arena) {
+void hki_arena_drain(hki_arena *arena, hki_heap *own) {
     hki_lock_acquire(&hki_arenas_lock);
+    if (own != NULL)
+        hki_heap_reclaim(own);
     for (hki_heap *heap = arena->idle; heap != NULL; heap = heap->next_idle)
         hki_heap_reclaim(heap);
     hki_lock_release(&hki_arenas_lock);

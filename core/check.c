@@ -255,17 +255,44 @@ static const char *check_large(const hki_arena *arena, size_t *all_lines) {
     return NULL;
 }
 
-static const char *check_arena(const hki_arena *arena) {
-    size_t lines = 0;
+static const char *check_blocks(const hki_arena *arena, size_t *all_lines) {
     totals sum = {0};
     CHECK_ALL(check_heap(&arena->heap, &sum));
-    lines += sum.all_lines;
+    *all_lines += sum.all_lines;
     for (const hki_heap *heap = arena->heaps; heap != NULL; heap = heap->next) {
         sum = (totals){0};
         CHECK_ALL(check_heap(heap, &sum));
-        lines += sum.all_lines;
+        *all_lines += sum.all_lines;
     }
-    CHECK_ALL(check_large(arena, &lines));
+    return check_large(arena, all_lines);
+}
+
+static bool is_below(const hki_arena *arena, const hki_arena *above) {
+    do
+        arena = hki_arena_parent(arena);
+    while (arena != NULL && arena != above);
+    return arena != NULL;
+}
+
+/* One after the other, as they may be nested deeply. */
+static const char *check_descendants(const hki_arena *arena, size_t *all_lines) {
+    uint32_t children = 0;
+    if (hki_arena_children(arena) == 0)
+        return NULL;
+    for (const hki_arena *other = hki_arena_next(NULL); other != NULL; other = hki_arena_next(other)) {
+        if (!is_below(other, arena))
+            continue;
+        children += hki_arena_parent(other) == arena;
+        CHECK_ALL(check_blocks(other, all_lines));
+    }
+    place = arena;
+    return children == hki_arena_children(arena) ? NULL : "the count of children is wrong";
+}
+
+static const char *check_arena(const hki_arena *arena) {
+    size_t lines = 0;
+    CHECK_ALL(check_blocks(arena, &lines));
+    CHECK_ALL(check_descendants(arena, &lines));
     place = arena;
     if (atomic_load(&arena->quota.peak_lines) < lines)
         return "the quota's peak is below what is held";

@@ -115,22 +115,22 @@ void hki_heap_park(hki_heap *heap, const uintptr_t *granules, uint32_t count, un
     uint32_t first_line = 0, end_line = 0;
     hki_run *run = NULL;
     hki_count_add(&books->parked, count);
-    for (uint32_t i = 0; i < count;) {
-        uint32_t line = hki_granule_line(granules[i]);
+    for (const uintptr_t *next = granules, *end = granules + count; next != end;) {
+        uint32_t line = hki_granule_line(*next);
         if (line < first_line || line >= end_line) {
             first_line = hki_run_at(line);
             run = hki_run_record(first_line);
             end_line = first_line + hki_run_lines(run);
         }
-        uint32_t begin = i;
-        uintptr_t word = granules[i] >> 6;
+        const uintptr_t *begin = next;
+        uintptr_t word = *next >> 6;
         uint64_t bits = 0;
         do
-            bits |= hki_granule_mask(granules[i++]);
-        while (i < count && granules[i] >> 6 == word);
+            bits |= hki_granule_mask(*next++);
+        while (next != end && *next >> 6 == word);
         if (run->parked == 0)
             run_list_add(heap, first_line, size_class);
-        hki_run_park(run, word, bits, i - begin);
+        hki_run_park(run, word, bits, (uint32_t)(next - begin));
         if (HKI_UNLIKELY(run->parked == run->blocks) && end_if_parked(heap, first_line, size_class))
             end_line = 0;
     }
@@ -186,12 +186,13 @@ static bool should_grow(const hki_heap *heap, unsigned size_class) {
     return can_grow(heap, size_class) && books->blocks >= books->slots * per_slot;
 }
 
-/* Parks the `n` oldest blocks of a stack. */
+/* Parks the `n` oldest blocks of a stack: half of it or more. */
 static void flush(hki_heap *heap, unsigned size_class, uint32_t n) {
     uintptr_t *blocks = hki_heap_bottom(heap, size_class) + 1;
     hki_heap_park(heap, blocks, n, size_class);
     uint32_t rest = hki_heap_stacked(heap, size_class) - n;
-    memmove(blocks, blocks + n, rest * sizeof *blocks);
+    HKI_ASSERT(n >= rest);
+    memcpy(blocks, blocks + n, rest * sizeof *blocks);
     set_stacked(heap, size_class, rest);
 }
 
@@ -354,7 +355,7 @@ bool hki_heap_free_marked(hki_heap *heap, uintptr_t granule) {
 
 /* Half of the stack goes back to the runs. */
 static void make_room(hki_heap *heap, unsigned size_class) {
-    uint32_t n = heap->books[size_class].slots / 2;
+    uint32_t n = (heap->books[size_class].slots + 1U) / 2;
     flush(heap, size_class, n);
     hki_heap_pages_freed(heap, (size_t)n * hki_classes[size_class].size);
 }

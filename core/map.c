@@ -137,15 +137,18 @@ static const char *plural(size_t count) {
 
 static void write_cards(drawing *d) {
     const hk_statistics *now = &d->figures;
+    size_t own = hki_statistics_own_held(now), not_live = own - hki_min(now->live_bytes, own);
     write_card(d, 0, "Held", hki_readable_bytes(now->held_bytes).text);
     begin_note(d, 0);
-    hki_write(&d->svg, "%s unit%s, %zu heap%s</text>\n", hki_readable_count(now->units).text, plural(now->units),
-              now->heaps, plural(now->heaps));
+    if (now->children_bytes != 0)
+        hki_write(&d->svg, "%s of it by arenas below</text>\n", hki_readable_bytes(now->children_bytes).text);
+    else
+        hki_write(&d->svg, "%s unit%s, %zu heap%s</text>\n", hki_readable_count(now->units).text, plural(now->units),
+                  now->heaps, plural(now->heaps));
     write_card(d, 1, "Live", hki_readable_bytes(now->live_bytes).text);
     begin_note(d, 1);
     hki_write(&d->svg, "in %s block%s</text>\n", hki_readable_count(now->live_blocks).text, plural(now->live_blocks));
-    write_card(d, 2, "Fragmentation",
-               hki_readable_percent(now->held_bytes - hki_min(now->live_bytes, now->held_bytes), now->held_bytes).text);
+    write_card(d, 2, "Fragmentation", hki_readable_percent(not_live, own).text);
     begin_note(d, 2);
     hki_write(&d->svg, "held, but not live</text>\n");
     write_card(d, 3, "Peak", hki_readable_bytes(now->peak_held_bytes).text);
@@ -159,8 +162,8 @@ static void write_cards(drawing *d) {
     begin_note(d, 5);
     hki_write(&d->svg, "%s by the limit, ", hki_readable_count(now->limit_failures).text);
     hki_write(&d->svg, "%s by the system</text>\n", hki_readable_count(now->system_failures).text);
-    write_bar(d, 1, now->live_bytes, now->held_bytes);
-    write_bar(d, 2, now->held_bytes - hki_min(now->live_bytes, now->held_bytes), now->held_bytes);
+    write_bar(d, 1, now->live_bytes, own);
+    write_bar(d, 2, not_live, own);
     write_bar(d, 3, now->held_bytes, now->peak_held_bytes);
     if (now->limit_bytes != 0)
         write_bar(d, 4, now->held_bytes, now->limit_bytes);
@@ -203,7 +206,7 @@ static void write_chart(drawing *d) {
     for (unsigned i = 0; i <= HKI_CLASSES; i++) {
         if (!get_row(&d->figures, i, &row))
             continue;
-        size_t all = hki_max(d->figures.held_bytes, 1);
+        size_t all = hki_max(hki_statistics_own_held(&d->figures), 1);
         size_t from = (RIGHT - LEFT) * 10 * held / all;
         held += row.held_bytes;
         size_t width = (RIGHT - LEFT) * 10 * held / all - from;

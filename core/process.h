@@ -7,11 +7,11 @@
 
 #include "alloc.h"
 
-/* A block, or NULL: then the slow way. */
-HKI_INLINE void *hki_process_pop(const uint8_t *class_table, size_t size) {
+/* A block of a heap, or NULL: then the slow way. */
+HKI_INLINE void *hki_process_pop_from(hki_heap *heap, const uint8_t *class_table, size_t size) {
     if (HKI_UNLIKELY(size > HKI_SMALL_MAX))
         return NULL;
-    uintptr_t granule = hki_heap_pop(hki_self.heap, hki_class_of(class_table, size));
+    uintptr_t granule = hki_heap_pop(heap, hki_class_of(class_table, size));
     if (HKI_UNLIKELY(granule == 0))
         return NULL;
     void *block = hki_granule_address(granule);
@@ -20,12 +20,19 @@ HKI_INLINE void *hki_process_pop(const uint8_t *class_table, size_t size) {
     return block;
 }
 
-/* Whether the block has been freed; if not, nothing has changed. */
-HKI_INLINE bool hki_process_push(void *pointer) {
-    hki_heap *heap = hki_self.heap;
+HKI_INLINE void *hki_process_pop(const uint8_t *class_table, size_t size) {
+    return hki_process_pop_from(hki_self.heap, class_table, size);
+}
+
+/* Whether the block, if it is the heap's, has been freed; if not, nothing has changed. */
+HKI_INLINE bool hki_process_push_to(hki_heap *heap, const void *pointer) {
     uintptr_t granule = hki_granule_of(pointer);
     hki_found found;
     return HKI_LIKELY(hki_heap_find(heap, granule, &found)) && HKI_LIKELY(hki_heap_push(heap, granule, found));
+}
+
+HKI_INLINE bool hki_process_push(void *pointer) {
+    return hki_process_push_to(hki_self.heap, pointer);
 }
 
 HKI_INLINE bool hki_process_push_sized(const uint8_t *class_table, void *pointer, size_t size) {
@@ -37,12 +44,17 @@ HKI_INLINE bool hki_process_push_sized(const uint8_t *class_table, void *pointer
            HKI_LIKELY(hki_heap_push(heap, granule, found));
 }
 
-/* Whether a block that is reallocated to `size` bytes may stay as it is. */
-HKI_INLINE bool hki_process_keeps(const uint8_t *class_table, const void *pointer, size_t size) {
+/* Whether a block of the heap's that is reallocated to `size` bytes may stay as it is. */
+HKI_INLINE bool hki_process_keeps_in(const hki_heap *heap, const uint8_t *class_table, const void *pointer,
+                                     size_t size) {
     uintptr_t granule = hki_granule_of(pointer);
     hki_found found;
-    return HKI_LIKELY(size - 1 < HKI_SMALL_MAX) && HKI_LIKELY(hki_heap_find(hki_self.heap, granule, &found)) &&
+    return HKI_LIKELY(size - 1 < HKI_SMALL_MAX) && HKI_LIKELY(hki_heap_find(heap, granule, &found)) &&
            found.size_class == hki_class_of(class_table, size);
+}
+
+HKI_INLINE bool hki_process_keeps(const uint8_t *class_table, const void *pointer, size_t size) {
+    return hki_process_keeps_in(hki_self.heap, class_table, pointer, size);
 }
 
 /* The process heap's arena; NULL, and the status is set, if hakmem cannot start. */

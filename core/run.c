@@ -23,13 +23,32 @@ static hki_run *lay_out(uint32_t first_line, unsigned lines, unsigned size_class
     return run;
 }
 
+/* Sets the bits of `blocks` blocks in words that are 0. Where several blocks begin in a word, all words but the last have
+ * the same bits, shifted. */
+static void set_starts(uint64_t *words, unsigned stride, unsigned blocks) {
+    unsigned end = blocks * stride;
+    if (stride >= 64) {
+        for (unsigned granule = 0; granule < end; granule += stride)
+            words[granule >> 6] = UINT64_C(1) << (granule & 63);
+        return;
+    }
+    uint64_t pattern = 1;
+    for (unsigned length = stride; length < 64; length *= 2)
+        pattern |= pattern << length;
+    unsigned first = 0, step = 64 % stride;
+    for (unsigned granule = 0; granule < end; granule += 64) {
+        *words++ = pattern << first;
+        first = first >= step ? first - step : first + stride - step;
+    }
+    if (end % 64 != 0)
+        words[-1] &= ~UINT64_C(0) >> (64 - end % 64);
+}
+
 void hki_run_create(uint32_t first_line, unsigned lines, unsigned size_class, uint32_t heap_tag) {
     unsigned stride = hki_classes[size_class].size / HKI_GRANULE_SIZE;
     unsigned blocks = lines * HKI_GRANULES_PER_LINE / stride;
     hki_run *run = lay_out(first_line, lines, size_class, blocks, heap_tag);
-    uint64_t *words = &hki_registry.parked[(size_t)first_line * HKI_WORDS_PER_LINE];
-    for (unsigned i = 0, granule = 0; i < blocks; i++, granule += stride)
-        words[granule >> 6] |= UINT64_C(1) << (granule & 63);
+    set_starts(&hki_registry.parked[(size_t)first_line * HKI_WORDS_PER_LINE], stride, blocks);
     run->parked = (uint16_t)blocks;
 }
 
@@ -71,14 +90,17 @@ static void dirty_lines(uintptr_t first, uintptr_t end) {
 unsigned hki_run_unpark(uint32_t first_line, uintptr_t *granules, unsigned max) {
     hki_run *run = hki_run_record(first_line);
     uint64_t *words = &hki_registry.parked[(size_t)first_line * HKI_WORDS_PER_LINE];
-    uintptr_t base = hki_line_granule(first_line);
     unsigned count = (unsigned)hki_min(max, run->parked);
-    unsigned left = count;
-    for (unsigned word = 0; left > 0; word++) {
-        uint64_t bits = words[word];
-        for (; bits != 0 && left > 0; bits &= bits - 1)
-            granules[--left] = base + (uintptr_t)word * 64 + hki_lowest_bit(bits);
-        words[word] = bits;
+    uintptr_t *next = granules + count;
+    for (uintptr_t granule = hki_line_granule(first_line); next != granules; granule += 64, words++) {
+        uint64_t bits = *words;
+        if (bits == 0)
+            continue;
+        do {
+            *--next = granule + (uintptr_t)__builtin_ctzll(bits);
+            bits &= bits - 1;
+        } while (bits != 0 && next != granules);
+        *words = bits;
     }
     run->parked = (uint16_t)(run->parked - count);
     if (count > 0)

@@ -32,6 +32,16 @@ const uint8_t hki_class_table_malloc[HKI_SMALL_MAX / 8 + 1] = {
 #undef ONLY8
 };
 
+const uint8_t hki_class_table_object[HKI_SMALL_MAX / 8 + 1] = {
+#define BOTH(size, previous, previous16, ...)                                                                          \
+    [(size) == 32 ? (previous) / 8 + 1 : (previous16) / 8 + 1 ...(size) / 8] = HKI_CLASS_##size,
+#define ONLY8(...)
+    HKI_SIZE_CLASSES(BOTH, ONLY8)
+#undef BOTH
+#undef ONLY8
+        [24 / 8] = HKI_CLASS_24,
+};
+
 unsigned hki_class_of_aligned(const uint8_t *class_table, size_t size, size_t alignment) {
     while (size <= HKI_SMALL_MAX) {
         unsigned size_class = hki_class_of(class_table, size);

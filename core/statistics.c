@@ -65,6 +65,7 @@ static void add_class(const hki_heap *heap, unsigned size_class, const remote_fr
     figures->held_bytes += load(&books->lines) << HKI_LINE_SHIFT;
     total->live_blocks += live;
     total->live_bytes += live * figures->block_size;
+    total->children_bytes += load(&books->lines) << HKI_LINE_SHIFT;
 }
 
 static void add_large(size_t blocks, size_t lines, hk_statistics *total) {
@@ -78,6 +79,7 @@ static void add_heap(const hki_heap *heap, const remote_frees *frees, hk_statist
     for (unsigned size_class = 0; size_class < HKI_CLASSES; size_class++)
         add_class(heap, size_class, frees, total);
     const hki_class_books *large = &heap->books[HKI_CLASS_LARGE];
+    total->children_bytes += load(&large->lines) << HKI_LINE_SHIFT;
     add_large(minus(load(&large->blocks), frees->blocks[HKI_CLASS_LARGE]),
               minus(load(&large->lines), frees->large_lines), total);
     total->units += load(&heap->units);
@@ -107,12 +109,14 @@ static void begin(const hki_arena *arena, hk_statistics *total) {
         total->classes[i].block_size = hki_classes[i].size;
 }
 
-/* After the heaps, which may have collected. */
+/* After the heaps, which may have collected, and whose bytes children_bytes is until here. */
 static void finish(const hki_arena *arena, hk_statistics *total) {
-    add_large(atomic_load_explicit(&arena->large.blocks, memory_order_relaxed),
-              atomic_load_explicit(&arena->large.lines, memory_order_relaxed), total);
+    size_t large_lines = atomic_load_explicit(&arena->large.lines, memory_order_relaxed);
+    size_t own_bytes = total->children_bytes + (large_lines << HKI_LINE_SHIFT);
+    add_large(atomic_load_explicit(&arena->large.blocks, memory_order_relaxed), large_lines, total);
     total->units += atomic_load_explicit(&arena->large.units, memory_order_relaxed);
     total->held_bytes = atomic_load_explicit(&arena->quota.held_lines, memory_order_relaxed) << HKI_LINE_SHIFT;
+    total->children_bytes = hki_arena_children(arena) > 0 ? minus(total->held_bytes, own_bytes) : 0;
 }
 
 void hki_statistics_get(hki_arena *arena, hki_heap *own, hk_statistics *total) {

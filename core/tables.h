@@ -14,7 +14,7 @@
     X(HK_ERR_DOUBLE_FREE, "the block is free already")                                                                 \
     X(HK_ERR_WRONG_ARENA, "the block belongs to another arena")                                                        \
     X(HK_ERR_SIZE_MISMATCH, "the block has another size")                                                              \
-    X(HK_ERR_BUSY, "another thread is inside")                                                                         \
+    X(HK_ERR_BUSY, "another thread is inside, or there are arenas below")                                              \
     X(HK_ERR_UNSUPPORTED, "not supported here")                                                                        \
     X(HK_ERR_CORRUPT, "the allocator's books do not agree")                                                            \
     X(HK_ERR_OVERFLOW, "bytes behind the block were overwritten")                                                      \
@@ -38,6 +38,7 @@
 #define HKI_STATISTICS(X)                                                                                              \
     X(held_bytes, "bytes held, which is what a limit bounds")                                                          \
     X(peak_held_bytes, "bytes held at most")                                                                           \
+    X(children_bytes, "of the bytes held, those of arenas below")                                                      \
     X(limit_bytes, "bytes of the limit; 0: none")                                                                      \
     X(live_blocks, "blocks in use")                                                                                    \
     X(live_bytes, "bytes of these blocks")                                                                             \

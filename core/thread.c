@@ -38,6 +38,23 @@ hki_heap *hki_thread_find(const hki_arena *arena) {
     return &hki_empty_heap;
 }
 
+hki_adoption hki_thread_adopt(hki_heap *heap) {
+    const hki_adoption before = {hki_self.heap, hki_self.borrows};
+    heap->next_of_thread = hki_self.owned;
+    hki_self.owned = hki_self.heap = heap;
+    hki_self.borrows = false;
+    return before;
+}
+
+void hki_thread_release(hki_heap *heap, hki_adoption before) {
+    hki_heap **link = &hki_self.owned;
+    while (*link != heap)
+        link = &(*link)->next_of_thread;
+    *link = heap->next_of_thread;
+    hki_self.heap = before.heap;
+    hki_self.borrows = before.borrows;
+}
+
 /* Drops the heaps of arenas that are gone. */
 static void sweep(void) {
     hki_heap **link = &hki_self.owned;

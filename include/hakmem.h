@@ -58,7 +58,7 @@ HK_API const char *hk_version(void);
 typedef enum hk_status {
     HK_OK = 0,
     HK_ERR_NO_MEMORY = 1,         /* the operating system refused memory */
-    HK_ERR_LIMIT = 2,             /* the arena's limit or reserve does not allow it */
+    HK_ERR_LIMIT = 2,             /* a limit, of the arena or of one above, or its reserve does not allow it */
     HK_ERR_INVALID_ARGUMENT = 3,  /* size, alignment, flag or structure that no call can accept */
     HK_ERR_BAD_ARENA = 4,         /* null, destroyed or invented arena handle */
     HK_ERR_FOREIGN_POINTER = 5,   /* the address is not in memory that hakmem manages */
@@ -66,7 +66,7 @@ typedef enum hk_status {
     HK_ERR_DOUBLE_FREE = 7,       /* the address is in memory that hakmem manages, and no live block is there */
     HK_ERR_WRONG_ARENA = 8,       /* the block is live, in another arena */
     HK_ERR_SIZE_MISMATCH = 9,     /* the block is live, of another size than was said */
-    HK_ERR_BUSY = 10,             /* another thread is inside */
+    HK_ERR_BUSY = 10,             /* another thread is inside, or the arena has children */
     HK_ERR_UNSUPPORTED = 11,      /* this build or this system cannot do it */
     HK_ERR_CORRUPT = 12,          /* hk_arena_check found books that do not agree with each other */
     HK_ERR_OVERFLOW = 13,         /* bytes behind the block were overwritten (hardened arenas) */
@@ -180,12 +180,17 @@ typedef struct hk_arena_config {
      * it has no room fails with HK_ERR_LIMIT. It costs no memory until it is used. 0: 256 MiB. Other arenas: 0. */
     size_t reserve_bytes;
     const char *name; /* copied; at most HK_ARENA_NAME_MAX bytes; NULL: "arena" */
+    /* NULL: none. What the arena holds counts in its parent as well, in the parent's parent, and so on: so a limit bounds
+     * an arena together with all that lie below it. Any arena may be a parent, the default one too, but neither a child
+     * nor a parent may be one of HK_ARENA_REWINDABLE (HK_ERR_UNSUPPORTED). Nothing else is shared: blocks, flags,
+     * alignment and threads are each arena's own. */
+    hk_arena *parent;
 } hk_arena_config;
 
 #ifdef __cplusplus
 #define HK_ARENA_CONFIG_INIT                                                                                           \
     hk_arena_config {                                                                                                  \
-        sizeof(hk_arena_config), 0, 0, 0, 0, NULL                                                                      \
+        sizeof(hk_arena_config), 0, 0, 0, 0, NULL, NULL                                                                \
     }
 #else
 #define HK_ARENA_CONFIG_INIT ((hk_arena_config){.struct_size = sizeof(hk_arena_config)})
@@ -193,21 +198,25 @@ typedef struct hk_arena_config {
 
 /* Makes an arena and stores its handle; `config` may be NULL for all defaults and is not kept. On failure *arena is set
  * to NULL. HK_ERR_INVALID_ARGUMENT (unknown flag, wrong struct_size, alignment, name too long, a reserve for an arena
- * that has none or of more than 1 TiB), HK_ERR_UNSUPPORTED (a flag that this system cannot serve), HK_ERR_NO_MEMORY.
- * The caller owns the arena until hk_arena_destroy. */
+ * that has none or of more than 1 TiB), HK_ERR_UNSUPPORTED (a flag that this system, or an arena with a parent, cannot
+ * serve; a parent that can be rewound), HK_ERR_BAD_ARENA (the parent; reported as misuse is), HK_ERR_NO_MEMORY. The
+ * caller owns the arena until hk_arena_destroy. A structure without the last field, `parent`, is taken as well: its
+ * struct_size is offsetof(hk_arena_config, parent). */
 HK_API hk_status hk_arena_create(const hk_arena_config *config, hk_arena **arena);
 /* Frees all blocks of the arena at once and ends its handle. No other thread may be inside. Time is proportional to the
- * memory held in units of 64 KiB, not to the number of blocks. HK_ERR_INVALID_ARGUMENT for the default arena. */
+ * memory held in units of 64 KiB, not to the number of blocks. HK_ERR_INVALID_ARGUMENT for the default arena. HK_ERR_BUSY
+ * while the arena has children, retired ones whose blocks live on included: then nothing has changed. */
 HK_API hk_status hk_arena_destroy(hk_arena *arena);
 
-/* Frees all blocks of the arena at once; handle, configuration, limit and name stay, and some memory (1 MiB for each
+/* Frees all blocks of the arena at once, but none of its children's; handle, configuration, limit and name stay, and some memory (1 MiB for each
  * heap) is kept ready. No other thread may be inside. Time is as of hk_arena_destroy. HK_ERR_INVALID_ARGUMENT for the
  * default arena. */
 HK_API hk_status hk_arena_reset(hk_arena *arena);
 /* Ends the handle, but not the blocks: those that live stay valid, and from now on belong to the process heap: hk_free
  * and hk_realloc take them, from any thread, checked as always. With the last of them the arena ends and its memory
  * goes back. No other thread may be inside. For memory that somebody may still refer to, as an interpreter's objects
- * do. HK_ERR_INVALID_ARGUMENT for the default arena. */
+ * do. What they hold counts in the arenas above until then. If the arena has children, its limit bounds them as long as
+ * they live, and it ends with the last block and the last child. HK_ERR_INVALID_ARGUMENT for the default arena. */
 HK_API hk_status hk_arena_retire(hk_arena *arena);
 /* Gives back to the operating system, now, all pages on which no live block lies, also inside runs that are partly in
  * use. Without it they go back by themselves, HAKMEM_PURGE_DELAY_MS (10) to twice that after they came free, or up to
@@ -258,13 +267,18 @@ HK_API hk_arena *hk_arena_of(const void *pointer);
 /* Whether `pointer` is the start of a live block of `arena`. Any address and any handle may be asked. */
 HK_API bool hk_arena_owns(const hk_arena *arena, const void *pointer);
 
-/* Bounds what the arena holds: lines of 1 KiB in use by its runs of small blocks, and its large blocks. It is rounded
- * down to whole lines and never overstepped, by any number of threads; what does not fit fails with HK_ERR_LIMIT. A
- * limit below what is held stops growth and takes nothing away. 0 means no limit; less than one line is
- * HK_ERR_INVALID_ARGUMENT. The memory of hakmem's own books
- * (about 6 %) does not count, nor does memory that C libraries take from elsewhere. */
+/* Bounds what the arena and all arenas below it hold: lines of 1 KiB in use by runs of small blocks, and large blocks. It
+ * is rounded down to whole lines and never overstepped, by any number of threads; what does not fit fails with
+ * HK_ERR_LIMIT. A limit below what is held stops growth and takes nothing away. 0 means no limit; less than one line is
+ * HK_ERR_INVALID_ARGUMENT. The memory of hakmem's own books (about 6 %) does not count, nor does memory that C libraries
+ * take from elsewhere.
+ *
+ * Lines count while they are cached, too. Before a request fails, free lines go back: those of its own heap and of heaps
+ * that no thread owns, and of the calling thread's heaps in thread-safe arenas above. What other threads' heaps, arenas
+ * above of one thread at a time, and other children have cached stays theirs, and counts; hk_arena_trim, called where it
+ * is allowed, gives it back. */
 HK_API hk_status hk_arena_set_limit(hk_arena *arena, size_t limit_bytes);
-/* The limit in bytes as it was rounded, 0 for none or for a bad handle. */
+/* The arena's own limit in bytes as it was rounded, 0 for none or for a bad handle. */
 HK_API size_t hk_arena_limit(const hk_arena *arena);
 /* The arena's name; NULL for a bad handle. Lives as long as the arena. */
 HK_API const char *hk_arena_name(const hk_arena *arena);
@@ -281,7 +295,8 @@ typedef struct hk_class_statistics {
 
 typedef struct hk_statistics {
     size_t struct_size; /* set it before the call: only that many bytes are written */
-    size_t held_bytes;  /* what counts against the limit: lines in use, live or cached, and large blocks */
+    size_t held_bytes;  /* what counts against the limit: lines in use, live or cached, and large blocks; of the arena
+                         * and of all below it (children_bytes) */
     size_t peak_held_bytes;
     size_t limit_bytes;  /* 0: none */
     size_t live_blocks;  /* all live blocks, of all sizes */
@@ -290,19 +305,24 @@ typedef struct hk_statistics {
     size_t large_bytes;
     size_t units;           /* units of 64 KiB of address space that the arena owns */
     size_t heaps;           /* heaps: one, or one for each thread that came, as far as they were not taken over */
-    size_t limit_failures;  /* requests that the limit refused */
+    size_t limit_failures;  /* requests to the arena that a limit refused, its own or one above; and requests to arenas
+                             * below that its own limit refused */
     size_t system_failures; /* requests that the operating system refused */
     size_t size_classes;    /* how many of `classes` are filled in */
     hk_class_statistics classes[HK_SIZE_CLASSES_MAX];
+    size_t children_bytes; /* of held_bytes: what the arenas below hold. All other figures, but peak_held_bytes and the
+                            * failures, are of the arena alone */
 } hk_statistics;
 
-/* Fills in `statistics`. Takes time in proportion to heaps and size classes, not to blocks; a copy of totals only is
- * had with struct_size = offsetof(hk_statistics, classes). While other threads are inside, it is a snapshot. */
+/* Fills in `statistics`. Takes time in proportion to heaps and size classes, not to blocks; a copy without classes and
+ * children_bytes is had with struct_size = offsetof(hk_statistics, classes). While other threads are inside, or in arenas
+ * below, it is a snapshot. */
 HK_API hk_status hk_arena_statistics(hk_arena *arena, hk_statistics *statistics);
 
-/* Recounts every invariant of the arena's books: bits, runs, lines, units, stacks, large blocks, quota. HK_OK, or
- * HK_ERR_CORRUPT after one line on standard error that names the first that does not hold (then memory was overwritten
- * or hakmem is wrong). No other thread may be inside; time is proportional to memory held. */
+/* Recounts every invariant of the arena's books, and of those of all arenas below: bits, runs, lines, units, stacks, large
+ * blocks, quota. HK_OK, or HK_ERR_CORRUPT after one line on standard error that names the first that does not hold (then
+ * memory was overwritten or hakmem is wrong). No other thread may be inside, or in an arena below; time is proportional
+ * to memory held. */
 HK_API hk_status hk_arena_check(hk_arena *arena);
 
 /* Called with a live block and its usable size. Returns whether to go on. */
@@ -310,7 +330,7 @@ typedef bool (*hk_block_visitor)(const void *block, size_t size, void *user_data
 
 /* Calls `visitor` with each live block exactly once, by ascending address, until it returns false: that is HK_OK too. A
  * block that a thread has freed which does not own it is not live, whether its owner has collected it or not.
- * No other thread may be inside. The visitor must not allocate, free or count (hk_arena_statistics) in this arena; it
+ * No other thread may be inside, or in an arena below. The visitor must not allocate, free or count (hk_arena_statistics) in this arena; it
  * may look up and use the blocks, may do anything in other arenas, and may leave by longjmp: no lock is held while it
  * runs. HK_ERR_INVALID_ARGUMENT for a NULL visitor. Takes time in proportion to the arena's blocks and, much less, to
  * all the memory that hakmem manages. */
@@ -320,7 +340,7 @@ HK_API hk_status hk_arena_walk(hk_arena *arena, hk_block_visitor visitor, void *
  * its units, lines and blocks by address. The figures are those of hk_arena_statistics, and stand in the document's
  * <metadata> as numbers. However large the arena, it has a few MiB at most; no memory is taken for it.
  * HK_ERR_INVALID_ARGUMENT if the descriptor cannot be written to, or a write fails: then there may be a part of it. No
- * other thread may be inside. No lock is held while it writes. */
+ * other thread may be inside, or in an arena below. No lock is held while it writes. */
 HK_API hk_status hk_arena_dump_map(hk_arena *arena, int file_descriptor);
 
 /* ---- 7. What is this pointer? -------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
  * malloc_stats, malloc_trim, mallopt. They tell of the process heap. Any thread. */
 #include "exit.h"
 #include "names.h"
+#include "statistics.h"
 
 #include <limits.h>
 #include <malloc.h>
@@ -12,7 +13,7 @@
 HKM_EXPORT struct mallinfo2 mallinfo2(void) {
     hk_statistics figures;
     hkm_peek(&figures);
-    size_t held = hki_max(figures.held_bytes, figures.live_bytes); /* a snapshot may not add up */
+    size_t held = hki_max(hki_statistics_own_held(&figures), figures.live_bytes); /* a snapshot may not add up */
     return (struct mallinfo2){
         .arena = held - figures.large_bytes,
         .ordblks = 1,

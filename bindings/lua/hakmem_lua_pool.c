@@ -256,7 +256,9 @@ static bool is_valid(const hk_lua_pool_config *config) {
     const hk_arena_config *arena = config->arena;
     if (arena == NULL)
         return true;
-    if (arena->struct_size != sizeof *arena || (arena->flags & HK_ARENA_REWINDABLE) == 0)
+    if (arena->struct_size != sizeof *arena && arena->struct_size != offsetof(hk_arena_config, parent))
+        return false;
+    if ((arena->flags & HK_ARENA_REWINDABLE) == 0)
         return false;
     return arena->name == NULL || strnlen(arena->name, HK_ARENA_NAME_MAX + 1) <= HK_ARENA_NAME_MAX;
 }
@@ -268,7 +270,7 @@ static void copy_config(hk_lua_pool *pool, const hk_lua_pool_config *config) {
     pool->arena_config.min_alignment = 8;
     pool->arena_config.name = "lua";
     if (config->arena != NULL)
-        pool->arena_config = *config->arena;
+        memcpy(&pool->arena_config, config->arena, config->arena->struct_size);
     if (pool->arena_config.name != NULL) {
         memcpy(pool->arena_name, pool->arena_config.name, strlen(pool->arena_config.name) + 1);
         pool->arena_config.name = pool->arena_name;

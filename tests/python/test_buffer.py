@@ -34,6 +34,19 @@ def test_size_alignment_and_zeros(size: int, align: int, hardened: bool, readonl
         arena.check()
 
 
+@pytest.mark.parametrize("hardened", [False, True])
+@pytest.mark.parametrize("own", [8, 16])
+def test_an_alignment_of_16_in_every_arena_and_size(own: int, hardened: bool) -> None:
+    with hakmem.Arena(align=own, hardened=hardened) as arena:
+        buffers = [
+            arena.alloc(size, align=16, zeroed=zeroed)
+            for size in (0, 3, 8, 24, 24, 40, 72, 72, 104)
+            for zeroed in (False, True, False, True)
+        ]
+        assert [buffer.address % 16 for buffer in buffers] == [0] * len(buffers)
+        assert [arena.alloc(3).address % own for _ in range(4)] == [0] * 4
+
+
 def test_the_arena_s_alignment_counts() -> None:
     with hakmem.Arena(align=64) as arena:
         buffers = [arena.alloc(size) for size in range(0, 3000, 7)]

@@ -45,7 +45,7 @@ def test_info_as_text() -> None:
 
 
 def test_wrong_commands() -> None:
-    for arguments in ([], ["infos"], ["info", "--xml"]):
+    for arguments in ([], ["infos"], ["info", "--xml"], ["config"], ["config", "--cflags"]):
         done = run(*arguments)
         assert done.returncode == 2
         assert "usage: python -m hakmem" in done.stderr

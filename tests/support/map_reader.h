@@ -54,6 +54,7 @@ static inline void map_read_figures(map_document *map, const char **attributes) 
         map_complain(map, "version");
     figures->held_bytes = map_number(map, attributes, "held_bytes");
     figures->peak_held_bytes = map_number(map, attributes, "peak_held_bytes");
+    figures->children_bytes = map_number(map, attributes, "children_bytes");
     figures->limit_bytes = map_number(map, attributes, "limit_bytes");
     figures->live_blocks = map_number(map, attributes, "live_blocks");
     figures->live_bytes = map_number(map, attributes, "live_bytes");
@@ -146,6 +147,7 @@ static inline const char *map_difference(const map_document *map, const hk_stati
         return #name;
     COMPARE(held_bytes)
     COMPARE(peak_held_bytes)
+    COMPARE(children_bytes)
     COMPARE(limit_bytes)
     COMPARE(live_blocks)
     COMPARE(live_bytes)

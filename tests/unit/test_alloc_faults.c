@@ -280,7 +280,7 @@ static void require_clean_end(const plan *of) {
     REQUIRE(hk_arena_check(hki_arena_handle(inner())) == HK_OK);
     free_all();
     hki_heap_reclaim(hki_thread_heap(inner()));
-    hki_arena_drain_idle(inner());
+    hki_arena_drain(inner(), NULL);
     REQUIRE(hk_arena_check(hki_arena_handle(inner())) == HK_OK);
     REQUIRE(held_lines(inner()) == 0);
     if (!of->is_process)

@@ -5,12 +5,16 @@ START_LATE()
 
 enum { GENERATIONS = HKI_SLOT_SIZE / HKI_GRANULE_SIZE };
 
+static hki_arena *create_of(const hk_arena_config *config) {
+    hki_arena *arena;
+    cr_assert_eq(hki_arena_create(config, &arena), HK_OK);
+    return arena;
+}
+
 static hki_arena *create(uint32_t flags) {
     hk_arena_config config = HK_ARENA_CONFIG_INIT;
     config.flags = flags;
-    hki_arena *arena = hki_arena_create(&config);
-    cr_assert_not_null(arena);
-    return arena;
+    return create_of(&config);
 }
 
 static hki_arena *create_plain(void) {
@@ -41,9 +45,9 @@ Test(arena, handle_is_found_until_its_arena_ends, .init = start) {
     hki_arena *arena = create_plain();
     hk_arena *handle = hki_arena_handle(arena);
     cr_assert_eq(hki_arena_find(handle), arena);
-    cr_assert(hki_arena_destroy(handle));
+    cr_assert_eq(hki_arena_destroy(handle), HK_OK);
     cr_assert_null(hki_arena_find(handle));
-    cr_assert_not(hki_arena_destroy(handle));
+    cr_assert_eq(hki_arena_destroy(handle), HK_ERR_BAD_ARENA);
     cr_assert_neq(hki_arena_handle(create_plain()), handle);
     cr_assert_null(hki_arena_find(handle));
 }
@@ -78,7 +82,7 @@ Test(arena, handles_of_a_slot_differ_for_all_generations, .init = start) {
     hki_arena *arena = create_plain();
     const hk_arena *first = hki_arena_handle(arena), *before = first;
     for (int i = 1; i < GENERATIONS; i++) {
-        cr_assert(hki_arena_destroy(before));
+        cr_assert_eq(hki_arena_destroy(before), HK_OK);
         cr_assert_eq(create_plain(), arena);
         const hk_arena *handle = hki_arena_handle(arena);
         cr_assert(handle != first && handle != before);
@@ -86,7 +90,7 @@ Test(arena, handles_of_a_slot_differ_for_all_generations, .init = start) {
         cr_assert_eq(hki_arena_find(handle), arena);
         before = handle;
     }
-    cr_assert(hki_arena_destroy(before));
+    cr_assert_eq(hki_arena_destroy(before), HK_OK);
     cr_assert_eq(hki_arena_handle(create_plain()), first);
 }
 
@@ -96,7 +100,7 @@ Test(arena, slots_are_used_again_oldest_first, .init = start) {
         arenas[i] = create_plain();
     const int order[] = {2, 0, 3};
     for (int i = 0; i < 3; i++)
-        cr_assert(hki_arena_destroy(hki_arena_handle(arenas[order[i]])));
+        cr_assert_eq(hki_arena_destroy(hki_arena_handle(arenas[order[i]])), HK_OK);
     for (int i = 0; i < 3; i++)
         cr_assert_eq(create_plain(), arenas[order[i]]);
     cr_assert_eq((char *)create_plain(), (char *)arenas[3] + HKI_SLOT_SIZE);
@@ -109,13 +113,13 @@ Test(arena, configuration_is_copied, .init = start) {
     config.name = name;
     config.min_alignment = 8;
     config.limit_bytes = 5 * HKI_LINE_SIZE + 1023;
-    hki_arena *arena = hki_arena_create(&config);
+    hki_arena *arena = create_of(&config);
     name[0] = 'x';
     cr_assert_str_eq(arena->name, "a name of exactly 31 characters");
     cr_assert_eq(arena->heap.class_table, hki_class_table_8);
     cr_assert_eq(atomic_load(&arena->quota.limit_lines), 5);
     cr_assert_not(arena->one_thread);
-    cr_assert(hki_arena_destroy(hki_arena_handle(arena)));
+    cr_assert_eq(hki_arena_destroy(hki_arena_handle(arena)), HK_OK);
     cr_assert_eq(create_plain(), arena);
     cr_assert_str_eq(arena->name, "arena");
     cr_assert_eq(arena->heap.class_table, hki_class_table_16);
@@ -135,14 +139,16 @@ Test(arena, default_arena, .init = start) {
 
 Test(arena, refused_creation_loses_no_slot, .init = start) {
     hk_arena_config config = HK_ARENA_CONFIG_INIT;
+    hki_arena *arena;
     fail_from(0);
-    cr_assert_null(hki_arena_create(&config));
+    cr_assert_eq(hki_arena_create(&config, &arena), HK_ERR_NO_MEMORY);
+    cr_assert_null(arena);
     hki_os_fail_calls(0, 0);
-    hki_arena *arena = hki_arena_create(&config);
+    arena = create_of(&config);
     cr_assert_eq(hki_slot_number(&hki_arena_slots, arena), 0);
-    cr_assert(hki_arena_destroy(hki_arena_handle(arena)));
+    cr_assert_eq(hki_arena_destroy(hki_arena_handle(arena)), HK_OK);
     fail_from(0); /* a used slot needs nothing */
-    cr_assert_eq(hki_arena_create(&config), arena);
+    cr_assert_eq(create_of(&config), arena);
 }
 
 /* ---- owners ---- */
@@ -154,7 +160,7 @@ Test(arena, owners_lead_to_their_arena, .init = start) {
     cr_assert_eq(hki_arena_of_owner((uintptr_t)plain | HKI_OWNER_IS_ARENA), plain);
     cr_assert_eq(hki_arena_of_owner((uintptr_t)&plain->heap), plain);
     cr_assert_eq(hki_arena_of_owner((uintptr_t)heap), shared);
-    cr_assert(hki_arena_destroy(hki_arena_handle(shared)));
+    cr_assert_eq(hki_arena_destroy(hki_arena_handle(shared)), HK_OK);
     cr_assert_null(hki_arena_of_owner((uintptr_t)heap));
 }
 
@@ -214,7 +220,7 @@ Test(arena, idle_heaps_are_drained, .init = start) {
     }
     size_t each = hki_classes[HKI_CLASS_4096].few_lines;
     cr_assert_eq(held_lines(arena), 3 * each);
-    hki_arena_drain_idle(arena);
+    hki_arena_drain(arena, NULL);
     cr_assert_eq(held_lines(arena), each);
     assert_sound(arena);
 }
@@ -233,7 +239,7 @@ Test(arena, heap_of_an_ended_arena_waits_for_its_thread, .init = start) {
     hki_heap *idle = hki_arena_take_heap(arena), *taken = hki_arena_take_heap(arena);
     pop(taken, HKI_CLASS_64);
     hki_arena_give_heap(idle, true);
-    cr_assert(hki_arena_destroy(hki_arena_handle(arena)));
+    cr_assert_eq(hki_arena_destroy(hki_arena_handle(arena)), HK_OK);
     cr_assert_null(atomic_load(&taken->arena));
     cr_assert_eq(hki_arena_take_heap(other), idle);
     hki_heap *fresh = hki_arena_take_heap(other);
@@ -298,4 +304,112 @@ Test(arena, used_slot_begins_anew, .init = let_start) {
     cr_assert(now.live_blocks == 0 && now.limit_failures == 0 && now.system_failures == 0 && now.large_blocks == 0);
     fill_arena(handle);
     assert_sound(arena);
+}
+
+/* ---- parents ---- */
+
+static hki_arena *create_below(hki_arena *parent, uint32_t flags) {
+    hk_arena_config config = HK_ARENA_CONFIG_INIT;
+    config.flags = flags;
+    config.parent = hki_arena_handle(parent);
+    return create_of(&config);
+}
+
+Test(arena_parents, are_known_and_counted, .init = start) {
+    hki_arena *root = create_plain(), *hardened = create_below(root, HK_ARENA_HARDENED),
+              *child = create_below(hardened, 0);
+    cr_assert_null(hki_arena_parent(root));
+    cr_assert_eq(hki_arena_parent(hardened), root);
+    cr_assert_eq(hki_arena_parent(child), hardened);
+    cr_assert(hki_arena_children(root) == 1 && hki_arena_children(hardened) == 1 && hki_arena_children(child) == 0);
+    cr_assert_eq(hki_arena_destroy(hki_arena_handle(root)), HK_ERR_BUSY);
+    cr_assert_eq(hki_arena_destroy(hki_arena_handle(child)), HK_OK);
+    cr_assert_eq(hki_arena_children(hardened), 0);
+    cr_assert_eq(hki_arena_destroy(hki_arena_handle(hardened)), HK_OK);
+    cr_assert_eq(hki_arena_destroy(hki_arena_handle(root)), HK_OK);
+    for (int i = 0; i < 3; i++)
+        cr_assert_null(hki_arena_parent(create_plain())); /* in the same slots */
+}
+
+Test(arena_parents, child_that_is_refused_is_not_counted, .init = start) {
+    hk_arena_config config = HK_ARENA_CONFIG_INIT;
+    hki_arena *parent = create_plain(), *child;
+    config.parent = hki_arena_handle(parent);
+    fail_from(0);
+    cr_assert_eq(hki_arena_create(&config, &child), HK_ERR_NO_MEMORY);
+    hki_os_fail_calls(0, 0);
+    cr_assert_null(child);
+    cr_assert_eq(hki_arena_children(parent), 0);
+    cr_assert_eq(hki_arena_destroy(config.parent), HK_OK);
+    cr_assert_eq(hki_arena_create(&config, &child), HK_ERR_BAD_ARENA);
+    cr_assert_null(child);
+}
+
+Test(arena_parents, retired_one_ends_with_its_last_child, .init = let_start) {
+    hk_arena *handles[3];
+    hki_arena *all[3];
+    for (int i = 0; i < 3; i++) {
+        all[i] = i == 0 ? hki_arena_find(make_plain_arena()) : create_below(all[i - 1], 0);
+        handles[i] = hki_arena_handle(all[i]);
+    }
+    void *block = hk_arena_alloc(handles[0], 100);
+    cr_assert(hki_arena_retire(handles[1]));
+    cr_assert(hki_arena_is_retired(all[1]) && all[1]->retired_blocks == 0);
+    cr_assert(hki_arena_retire(handles[0]));
+    cr_assert(all[0]->retired_blocks == 1 && held_lines(all[0]) == 1);
+    cr_assert_eq(hki_arena_destroy(handles[2]), HK_OK);
+    cr_assert(!hki_arena_is_retired(all[1]) && hki_arena_is_retired(all[0]) && hki_arena_children(all[0]) == 0);
+    hk_free(block);
+    cr_assert_not(hki_arena_is_retired(all[0]));
+}
+
+/* What the system refuses, at whatever call, is charged to nobody. */
+Test(arena_parents, nothing_is_charged_for_what_the_system_refuses, .init = let_start) {
+    static const size_t sizes[] = {100, 20 * HKI_LINE_SIZE, 300 * HKI_LINE_SIZE, 9 << 20};
+    size_t refused = 0;
+    for (unsigned long skip = 0; skip < 40; skip++) {
+        hki_arena *parent = hki_arena_find(make_arena(0, 16, 0)), *child = create_below(parent, 0);
+        hk_arena *handle = hki_arena_handle(child);
+        void *blocks[LENGTH_OF(sizes)];
+        hki_os_fail_calls(skip / 2, skip % 2 == 0 ? 1 : ULONG_MAX / 2);
+        for (size_t i = 0; i < LENGTH_OF(sizes); i++) {
+            blocks[i] = hk_arena_alloc(handle, sizes[i]);
+            void *larger = hk_arena_realloc(handle, blocks[i], 2 * sizes[i]);
+            blocks[i] = larger != NULL ? larger : blocks[i];
+        }
+        hki_os_fail_calls(0, 0);
+        assert_sound(parent);
+        cr_assert_eq(held_lines(parent), held_lines(child));
+        refused += atomic_load(&child->quota.system_failures);
+        cr_assert_eq(atomic_load(&parent->quota.system_failures), 0);
+        for (size_t i = 0; i < LENGTH_OF(sizes); i++)
+            cr_assert_eq(hk_arena_free(handle, blocks[i]), HK_OK);
+        hk_arena_trim(handle);
+        cr_assert_eq(held_lines(parent), 0);
+        hk_purge();
+        cr_assert_eq(hk_arena_destroy(handle), HK_OK);
+        cr_assert_eq(hk_arena_destroy(hki_arena_handle(parent)), HK_OK);
+    }
+    cr_assert_gt(refused, 0);
+}
+
+static void *take_heap_and_leave_lines(void *handle) {
+    void *block = hk_arena_alloc(handle, 4096);
+    hk_arena_free(handle, block);
+    return block;
+}
+
+/* The idle heap of another thread's and the own one of the arena above are drained, but not a heap that is in use. */
+Test(arena_parents, requests_below_drain_what_is_idle_above, .init = let_start) {
+    hki_arena *parent = hki_arena_find(make_arena(0, 16, 0)), *child = create_below(parent, 0);
+    hk_arena *above = hki_arena_handle(parent);
+    hki_heap *taken = hki_arena_take_heap(parent);
+    hki_heap_free(taken, pop(taken, HKI_CLASS_4096));
+    cr_assert_not_null(run_in_thread(take_heap_and_leave_lines, above));
+    cr_assert_not_null(take_heap_and_leave_lines(above));
+    size_t each = hki_classes[HKI_CLASS_4096].few_lines;
+    hk_arena_set_limit(above, held_lines(parent) << HKI_LINE_SHIFT);
+    cr_assert_null(hk_arena_alloc(hki_arena_handle(child), 100 * HKI_LINE_SIZE));
+    cr_assert_eq(held_lines(parent), each);
+    assert_sound(parent);
 }

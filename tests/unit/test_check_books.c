@@ -462,3 +462,44 @@ Test(check_books, empty_arenas_are_sound) {
         assert_complaint(&charged);
     }
 }
+
+/* ---- arenas below ---- */
+
+static hki_arena *below[2];
+
+static void child_holds_more(void) {
+    ADD(below[1]->heap.books[HKI_CLASS_64].lines, 1);
+}
+
+static void only_the_child_is_charged(void) {
+    ADD(arena->quota.held_lines, -1);
+}
+
+static void more_children(void) {
+    ADD(arena->children, 1);
+}
+
+static void child_is_nobodys(void) {
+    SET(below[0]->quota.parent, NULL);
+}
+
+Test(check_books, arenas_below_are_checked) {
+    static const corruption cases[] = {
+        {"a heap's count of lines is wrong", child_holds_more},
+        {"the quota does not hold the sum of all lines", only_the_child_is_charged},
+        {"the count of children is wrong", more_children},
+        {"the count of children is wrong", child_is_nobodys},
+    };
+    hk_arena_config config = HK_ARENA_CONFIG_INIT;
+    config.flags = HK_ARENA_ONE_THREAD_AT_A_TIME;
+    handle = config.parent = make_plain_arena();
+    arena = hki_arena_find(handle);
+    for (int i = 0; i < 2; i++) {
+        hk_arena *child;
+        cr_assert_eq(hk_arena_create(&config, &child), HK_OK);
+        cr_assert_not_null(hk_arena_alloc(child, 64));
+        below[i] = hki_arena_find(config.parent = child);
+    }
+    for (size_t i = 0; i < LENGTH_OF(cases); i++)
+        assert_complaint(&cases[i]);
+}

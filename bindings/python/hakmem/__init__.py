@@ -5,8 +5,10 @@ The manual is docs/python.md.
 """
 
 from hakmem._arena import Arena, Block
+from hakmem._config import get_cmake_dir, get_include, get_library
 from hakmem._errors import ErrorPolicy, MisuseError, MisuseWarning, error_policy, set_error_policy
 from hakmem._memory import install, installed_domains
+from hakmem._native import _C_API as _C_API
 from hakmem._native import Buffer, ffi, lib
 from hakmem._numpy import numpy_arena
 from hakmem._scopes import Scope, account, accounts, close_account, limit
@@ -30,6 +32,9 @@ __all__ = [
     "accounts",
     "close_account",
     "error_policy",
+    "get_cmake_dir",
+    "get_include",
+    "get_library",
     "install",
     "installed_domains",
     "limit",

@@ -1,4 +1,4 @@
-"""`python -m hakmem`: what this hakmem is, and Python programs on it."""
+"""`python -m hakmem`: what this hakmem is, what extension modules are built with, and Python programs on hakmem."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from hakmem import _run
-from hakmem._info import as_text, information
+from hakmem._config import as_arguments
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,10 +18,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     info = commands.add_parser("info", help="version, build, options, and which memory can come from hakmem")
     info.add_argument("--json", action="store_true", help="print it as JSON")
+    config = commands.add_parser("config", help="what C compilers and CMake need to know")
+    for kind, what in (
+        ("includes", "options for the headers of Python and hakmem"),
+        ("cmakedir", "the folder for -Dhakmem_DIR"),
+        ("libs", "what links a C program with the static library"),
+    ):
+        config.add_argument(f"--{kind}", dest="kinds", action="append_const", const=kind, help=what)
     run = _run.add_parser(commands)
     options = parser.parse_args([*words[:1], *_run.split(words[1:])] if words[:1] == ["run"] else words)
     if options.command == "run":
         _run.run(run, options)
+    if options.command == "config":
+        if not options.kinds:
+            config.error("say which: --includes, --cmakedir or --libs")
+        print(as_arguments(options.kinds))
+        return 0
+    from hakmem._info import as_text, information  # here, as it takes longer than all the rest
+
     facts = information()
     print(json.dumps(facts, indent=2) if options.json else as_text(facts))
     return 0

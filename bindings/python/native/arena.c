@@ -10,6 +10,13 @@ static native_arena *as_arena(PyObject *object) {
     return (native_arena *)object;
 }
 
+bool native_is_arena(PyObject *object) {
+    if (PyObject_TypeCheck(object, native_arena_type))
+        return true;
+    PyErr_Format(PyExc_TypeError, "an Arena is needed, not %R", object);
+    return false;
+}
+
 /* ---- life ---- */
 
 static int start_lock(native_arena *arena) {
@@ -56,32 +63,71 @@ static int init(PyObject *self, PyObject *arguments, PyObject *keywords) {
 
 /* ---- blocks ---- */
 
-/* Blocks of a size that is a multiple of a power of two lie at multiples of it, in ordinary arenas and up to a line. That
- * is how a zeroed block of pages that were never touched is had without touching them. It is not promised, so it is
- * looked at. */
-static void *allocate_rounded(const native_arena *arena, size_t size, size_t alignment) {
-    size_t rounded = (size + alignment - 1) & ~(alignment - 1);
-    void *block = hk_arena_calloc(arena->handle, 1, rounded != 0 ? rounded : alignment);
-    if (block != NULL && ((uintptr_t)block & (alignment - 1)) != 0) {
+enum { LINE_BYTES = 1024 };
+
+/* Small blocks may all have been written to, and zeroing them here is quicker than by the library's complete way.
+ *
+ * Blocks of a size that is a multiple of a power of two lie at multiples of it, in ordinary arenas and up to a line. That
+ * is how aligned blocks are had by the library's fast path, and zeroed ones of pages that were never touched without
+ * touching them. It is not promised, so it is looked at. */
+static void *allocate_rounded(const native_arena *arena, size_t size, size_t alignment, bool zeroed) {
+    size_t rounded = size != 0 ? (size + alignment - 1) & ~(alignment - 1) : alignment;
+    bool zero_here = zeroed && rounded <= NATIVE_SMALL_BYTES;
+    void *block =
+        zeroed && !zero_here ? hk_arena_calloc(arena->handle, 1, rounded) : hk_arena_alloc(arena->handle, rounded);
+    if (((uintptr_t)block & (alignment - 1)) != 0) {
         (void)hk_arena_free(arena->handle, block);
         block = hk_arena_aligned_alloc(arena->handle, alignment, size);
-        if (block != NULL)
-            memset(block, 0, size);
+        zero_here = zeroed;
     }
+    if (block != NULL && zero_here)
+        memset(block, 0, size);
     return block;
 }
 
+/* Whether blocks of this size have the alignment by themselves: see hakmem.h on blocks of 8 bytes, and on arenas of 8. */
+static bool is_aligned_anyway(const native_arena *arena, size_t size, size_t alignment) {
+    return alignment <= 8 || (alignment == 16 && size > 8 && arena->alignment > 8);
+}
+
 void *native_allocate(const native_arena *arena, size_t size, size_t alignment, bool zeroed) {
-    const size_t line = 1024;
-    if (size > (size_t)PY_SSIZE_T_MAX / 2 || alignment <= 16)
+    if (size > (size_t)PY_SSIZE_T_MAX / 2 || is_aligned_anyway(arena, size, alignment))
         return zeroed ? hk_arena_calloc(arena->handle, 1, size) : hk_arena_alloc(arena->handle, size);
     bool is_hardened = (arena->flags & HK_ARENA_HARDENED) != 0;
-    if (zeroed && !is_hardened && alignment <= line)
-        return allocate_rounded(arena, size, alignment);
+    if (!is_hardened && alignment <= LINE_BYTES)
+        return allocate_rounded(arena, size, alignment, zeroed);
     void *block = hk_arena_aligned_alloc(arena->handle, alignment, size);
     if (block != NULL && zeroed && !is_hardened)
         memset(block, 0, size);
     return block;
+}
+
+/* NULL, and the block as it was, if there is no memory, or if it is none of the arena's: that is reported. */
+static void *move_block(const native_arena *arena, void *block, size_t new_size, size_t alignment) {
+    if (!hk_arena_owns(arena->handle, block))
+        return hk_arena_realloc(arena->handle, block, new_size);
+    void *moved = native_allocate(arena, new_size, alignment, false);
+    if (moved == NULL)
+        return NULL;
+    size_t old_size = hk_usable_size(block);
+    memcpy(moved, block, old_size < new_size ? old_size : new_size);
+    (void)hk_arena_free(arena->handle, block);
+    return moved;
+}
+
+/* The library's realloc keeps an alignment of 16, and in fact that of a rounded size up to a line, as allocate_rounded
+ * explains. If it did not and there is no memory to move the block again, it stays where it is: usable, if slower. */
+void *native_reallocate(const native_arena *arena, void *block, size_t new_size, size_t alignment) {
+    size_t rounded = new_size <= PY_SSIZE_T_MAX / 2 ? (new_size + alignment - 1) & ~(alignment - 1) : new_size;
+    if (new_size != 0 && is_aligned_anyway(arena, new_size, alignment))
+        return hk_arena_realloc(arena->handle, block, new_size);
+    if ((arena->flags & HK_ARENA_HARDENED) != 0 || alignment > LINE_BYTES)
+        return move_block(arena, block, new_size, alignment);
+    void *resized = hk_arena_realloc(arena->handle, block, rounded != 0 ? rounded : alignment);
+    if (((uintptr_t)resized & (alignment - 1)) == 0)
+        return resized;
+    void *moved = move_block(arena, resized, new_size, alignment);
+    return moved != NULL ? moved : resized;
 }
 
 PyObject *native_raise_allocation(native_arena *arena, hk_status status, size_t size) {
@@ -111,11 +157,13 @@ typedef struct request {
     bool is_zeroed;
 } request;
 
-static void *allocate_large(native_arena *arena, const request *request) {
+void *native_allocate_any(native_arena *arena, size_t size, size_t alignment, bool zeroed) {
     void *block;
+    if (size < NATIVE_LARGE_BYTES)
+        return native_allocate(arena, size, alignment, zeroed);
     native_lock_stays(arena);
     Py_BEGIN_ALLOW_THREADS;
-    block = native_allocate(arena, request->size, request->alignment, request->is_zeroed);
+    block = native_allocate(arena, size, alignment, zeroed);
     Py_END_ALLOW_THREADS;
     return block;
 }
@@ -131,9 +179,7 @@ static PyObject *allocate_buffer(native_arena *arena, const request *request) {
     }
     misuse.status = HK_OK;
     native_misuse_here = &misuse;
-    void *block = request->size < NATIVE_LARGE_BYTES
-                      ? native_allocate(arena, request->size, request->alignment, request->is_zeroed)
-                      : allocate_large(arena, request);
+    void *block = native_allocate_any(arena, request->size, request->alignment, request->is_zeroed);
     native_misuse_here = NULL;
     if (block != NULL)
         native_buffer_fill(buffer, block, request->size);
@@ -143,6 +189,11 @@ static PyObject *allocate_buffer(native_arena *arena, const request *request) {
         return (PyObject *)buffer;
     Py_DECREF(buffer);
     return block != NULL ? NULL : native_raise_allocation(arena, hk_last_status(), request->size);
+}
+
+PyObject *native_arena_buffer(native_arena *arena, size_t size) {
+    request request = {.size = size, .alignment = arena->alignment, .is_zeroed = true};
+    return allocate_buffer(arena, &request);
 }
 
 /* A size that is no integer is parsed by Python code, which also says what is wrong with it. */
@@ -294,7 +345,8 @@ static PyObject *get_flags(PyObject *self, void *unused) {
 
 static PyObject *get_exports(PyObject *self, void *unused) {
     (void)unused;
-    return PyLong_FromSize_t(as_arena(self)->exports + as_arena(self)->arrays);
+    const native_arena *arena = as_arena(self);
+    return PyLong_FromSize_t(arena->exports + arena->arrays + arena->extension_blocks);
 }
 
 PyTypeObject *native_make_arena_type(void) {
@@ -315,7 +367,8 @@ PyTypeObject *native_make_arena_type(void) {
     static PyGetSetDef properties[] = {
         {"closed", get_closed, NULL, "Whether the arena is closed.", NULL},
         {"align", get_align, NULL, "The alignment of its buffers.", NULL},
-        {"exports", get_exports, NULL, "How many views of buffers, and NumPy arrays, use the arena's memory.", NULL},
+        {"exports", get_exports, NULL,
+         "How many views of buffers, NumPy arrays and blocks of extension modules use the arena's memory.", NULL},
         {"_flags", get_flags, NULL, NULL, NULL},
         {NULL, NULL, NULL, NULL, NULL},
     };

@@ -7,10 +7,12 @@ static native_arena *as_arena(PyObject *object) {
 
 /* Of an arena that is entered: false, with an error set, if memory that would go is in use. */
 static bool is_unused(const native_arena *arena, const char *what) {
-    if (arena->exports == 0 && arena->arrays == 0)
+    if (arena->exports == 0 && arena->arrays == 0 && arena->extension_blocks == 0)
         return true;
-    PyErr_Format(PyExc_BufferError, "the arena cannot %s: %zu view(s) of its buffers and %zu NumPy array(s) are in use",
-                 what, arena->exports, arena->arrays);
+    PyErr_Format(PyExc_BufferError,
+                 "the arena cannot %s: %zu view(s) of its buffers and %zu NumPy array(s) are in use, "
+                 "and %zu block(s) of extension modules",
+                 what, arena->exports, arena->arrays, arena->extension_blocks);
     return false;
 }
 
@@ -95,12 +97,12 @@ static bool is_newer_unused(const native_arena *arena) {
     for (const native_buffer *buffer = arena->newest; buffer != NULL && buffer->serial > arena->base_serial;
          buffer = buffer->older)
         exports += buffer->exports;
-    if (exports == 0 && arena->arrays == 0)
+    if (exports == 0 && arena->arrays == 0 && arena->extension_blocks == 0)
         return true;
     PyErr_Format(PyExc_BufferError,
                  "the arena cannot go back: %zu view(s) of buffers made since the checkpoint and "
-                 "%zu NumPy array(s) are in use",
-                 exports, arena->arrays);
+                 "%zu NumPy array(s) are in use, and %zu block(s) of extension modules",
+                 exports, arena->arrays, arena->extension_blocks);
     return false;
 }
 
@@ -126,8 +128,10 @@ PyObject *native_arena_rollback(PyObject *self, PyObject *unused) {
 void native_arena_dealloc(PyObject *self) {
     native_arena *arena = as_arena(self);
     PyTypeObject *type = Py_TYPE(self);
-    if (arena->handle != NULL)
+    if (arena->handle != NULL) {
+        native_cache_empty(arena);
         (void)hk_arena_destroy(arena->handle);
+    }
     if (arena->has_lock)
         (void)pthread_mutex_destroy(&arena->lock);
     type->tp_free(self);

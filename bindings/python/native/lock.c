@@ -35,8 +35,10 @@ bool native_enter(native_arena *arena) {
     if (arena->handle != NULL) {
         if (!native_lock(arena))
             return false;
-        if (arena->handle != NULL)
+        if (arena->handle != NULL) {
+            native_cache_empty(arena);
             return true;
+        }
         native_unlock(arena);
     }
     PyErr_SetString(PyExc_ValueError, "the arena is closed");

@@ -1,13 +1,19 @@
 /* memory: CPython's allocators. See memory.h.
  *
- * State: the allocators that were there before. Blocks of theirs that turn up, as they do when ours were installed late,
+ * The domains mem and obj share one heap, which the GIL guards: objects that one thread makes and another one ends never
+ * leave it. Interpreters may have a lock of their own from Python 3.12 on; when the first of them is made, which an audit
+ * hook tells, all but the main one turn to the heaps of their threads, as raw does anyway.
+ *
+ * State: that heap; the allocators that were there before. Blocks of theirs that turn up, as they do when ours were installed late,
  * go back to them; the registry tells whose a block is. Ours stay for ever, since their blocks do.
  *
  * A block that grows goes to whom the running code is charged to. */
 #include "memory.h"
 
 #include "block.h"
+#include "options.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { DOMAINS = 3 };
@@ -16,6 +22,9 @@ static struct {
     PyMemAllocatorEx previous[DOMAINS];
     unsigned installed; /* a bit for each domain */
 } state;
+
+static hki_heap *gil_heap = &hki_empty_heap; /* a heap of the process's arena, as soon as mem or obj are installed */
+static bool has_interpreters;                /* others than the main one */
 
 static const char *const domain_names[DOMAINS] = {
     [PYMEM_DOMAIN_RAW] = "raw",
@@ -26,81 +35,123 @@ static const char *const domain_names[DOMAINS] = {
 /* What the allocators do, for one of the domains; `function` is for reports. */
 typedef struct domain {
     PyMemAllocatorDomain number;
+    const uint8_t *class_table;
     const char *free_function;
     const char *realloc_function;
 } domain;
 
+HKI_INLINE bool is_scoped(const domain *domain) {
+    return domain->number != PYMEM_DOMAIN_RAW && native_scopes != 0;
+}
+
+/* ---- the heap ---- */
+
+static HKI_MISS hki_heap *heap_of_interpreter(void) {
+    const PyThreadState *thread = _PyThreadState_UncheckedGet();
+    return thread != NULL && thread->interp == PyInterpreterState_Main() ? gil_heap : hki_self.heap;
+}
+
+/* Of the process's arena, and the caller's own. */
+HKI_INLINE hki_heap *heap_of(const domain *domain) {
+    if (domain->number == PYMEM_DOMAIN_RAW)
+        return hki_self.heap;
+    return HKI_UNLIKELY(has_interpreters) ? heap_of_interpreter() : gil_heap;
+}
+
+/* For the slow ways, which take a thread's heaps to be its own. */
+typedef struct visit {
+    hki_heap *heap; /* NULL: it is the thread's anyway */
+    hki_adoption before;
+} visit;
+
+static visit enter(const domain *domain) {
+    visit visit = {.heap = heap_of(domain)};
+    if (visit.heap == hki_self.heap)
+        visit.heap = NULL;
+    else
+        visit.before = hki_thread_adopt(visit.heap);
+    return visit;
+}
+
+static void leave(visit visit) {
+    if (visit.heap != NULL)
+        hki_thread_release(visit.heap, visit.before);
+}
+
 /* ---- allocate ---- */
 
-HKI_INLINE void *process_malloc(size_t size) {
-    void *block = hki_process_pop(hki_class_table_16, size);
-    return HKI_LIKELY(block != NULL) ? block : hki_process_alloc(size, 1, false);
+static HKI_MISS void *process_slow(const domain *domain, size_t size, bool zero) {
+    hki_arena *arena = hki_process_arena();
+    const hki_request request = {.size = size, .alignment = 1, .zero = zero, .class_table = domain->class_table};
+    if (arena == NULL)
+        return NULL;
+    visit visit = enter(domain);
+    void *block = hki_alloc(arena, request);
+    leave(visit);
+    return block;
 }
 
-HKI_INLINE void *process_calloc(size_t bytes) {
-    void *block = hki_process_pop(hki_class_table_16, bytes);
-    return HKI_LIKELY(block != NULL) ? memset(block, 0, bytes) : hki_process_alloc(bytes, 1, true);
+HKI_INLINE void *process_malloc(const domain *domain, size_t size) {
+    void *block = hki_process_pop_from(heap_of(domain), domain->class_table, size);
+    return HKI_LIKELY(block != NULL) ? block : process_slow(domain, size, false);
 }
 
-static HKI_MISS void *scope_alloc_slow(native_scope *scope, size_t size, bool zero) {
-    void *block = hki_alloc(scope->arena, (hki_request){.size = size, .alignment = 1, .zero = zero});
+HKI_INLINE void *process_calloc(const domain *domain, size_t bytes) {
+    void *block = hki_process_pop_from(heap_of(domain), domain->class_table, bytes);
+    return HKI_LIKELY(block != NULL) ? memset(block, 0, bytes) : process_slow(domain, bytes, true);
+}
+
+static HKI_MISS void *scope_slow(native_scope *scope, const domain *domain, size_t size, bool zero) {
+    const hki_request request = {.size = size, .alignment = 1, .zero = zero, .class_table = domain->class_table};
+    void *block = hki_alloc(scope->arena, request);
     if (HKI_UNLIKELY(block == NULL))
-        return native_scope_overdraw(scope, size, zero);
+        return native_scope_overdraw(scope, request);
     if (HKI_UNLIKELY(scope->is_short))
         native_scope_recover(scope);
     return block;
 }
 
-/* A block off the stack of the scope's heap, or NULL. */
-HKI_INLINE void *scope_pop(native_scope *scope, size_t size) {
-    if (HKI_UNLIKELY(size > HKI_SMALL_MAX))
-        return NULL;
-    uintptr_t granule = hki_heap_pop(&scope->arena->heap, hki_class_of(hki_class_table_16, size));
-    return HKI_LIKELY(granule != 0) ? hki_granule_address(granule) : NULL;
-}
-
-static HKI_MISS void *scope_malloc(size_t size) {
+HKI_INLINE void *scope_malloc(const domain *domain, size_t size) {
     native_scope *scope = native_scope_current();
     if (scope == NULL)
-        return process_malloc(size);
-    void *block = scope_pop(scope, size);
-    return HKI_LIKELY(block != NULL) ? block : scope_alloc_slow(scope, size, false);
+        return process_malloc(domain, size);
+    void *block = hki_process_pop_from(&scope->arena->heap, domain->class_table, size);
+    return HKI_LIKELY(block != NULL) ? block : scope_slow(scope, domain, size, false);
 }
 
-static HKI_MISS void *scope_calloc(size_t bytes) {
+HKI_INLINE void *scope_calloc(const domain *domain, size_t bytes) {
     native_scope *scope = native_scope_current();
     if (scope == NULL)
-        return process_calloc(bytes);
-    void *block = scope_pop(scope, bytes);
-    return HKI_LIKELY(block != NULL) ? memset(block, 0, bytes) : scope_alloc_slow(scope, bytes, true);
+        return process_calloc(domain, bytes);
+    void *block = hki_process_pop_from(&scope->arena->heap, domain->class_table, bytes);
+    return HKI_LIKELY(block != NULL) ? memset(block, 0, bytes) : scope_slow(scope, domain, bytes, true);
 }
 
-HKI_INLINE void *allocate(bool scoped, size_t size) {
-    return HKI_UNLIKELY(scoped && native_scopes != 0) ? scope_malloc(size) : process_malloc(size);
+HKI_INLINE void *allocate(const domain *domain, size_t size) {
+    return HKI_UNLIKELY(is_scoped(domain)) ? scope_malloc(domain, size) : process_malloc(domain, size);
 }
 
-HKI_INLINE void *allocate_zeroed(bool scoped, size_t count, size_t size) {
+HKI_INLINE void *allocate_zeroed(const domain *domain, size_t count, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes))
         return NULL;
-    return HKI_UNLIKELY(scoped && native_scopes != 0) ? scope_calloc(bytes) : process_calloc(bytes);
+    return HKI_UNLIKELY(is_scoped(domain)) ? scope_calloc(domain, bytes) : process_calloc(domain, bytes);
 }
 
 /* ---- free ---- */
-
-/* The arena that may free a block; for what is no live block, it reports that. */
-static hki_arena *arena_of(bool scoped, uintptr_t granule) {
-    hki_arena *arena = scoped && native_scopes != 0 ? native_scope_arena(granule) : NULL;
-    return arena != NULL ? arena : hki_process_arena();
-}
 
 static bool is_foreign(const void *pointer) {
     return !hki_granule_exists(hki_granule_of(pointer));
 }
 
+static void process_free(const domain *domain, hki_target target) {
+    visit visit = enter(domain);
+    (void)hki_process_free(target);
+    leave(visit);
+}
+
 static HKI_MISS void free_slow(const domain *domain, void *pointer) {
     uintptr_t granule = hki_granule_of(pointer);
-    hki_found found;
     if (pointer == NULL)
         return;
     if (is_foreign(pointer)) {
@@ -108,27 +159,24 @@ static HKI_MISS void free_slow(const domain *domain, void *pointer) {
         previous->free(previous->ctx, pointer);
         return;
     }
-    bool scoped = domain->number != PYMEM_DOMAIN_RAW;
-    hki_arena *arena = arena_of(scoped, granule);
-    if (arena->one_thread && hki_heap_find(&arena->heap, granule, &found) &&
-        hki_heap_push(&arena->heap, granule, found))
-        return;
-    (void)hki_free(arena, hki_target_of(domain->free_function, pointer));
+    hki_arena *arena = is_scoped(domain) ? native_scope_arena(granule) : NULL;
+    const hki_target target = hki_target_of(domain->free_function, pointer);
+    if (arena == NULL)
+        process_free(domain, target);
+    else if (!hki_process_push_to(&arena->heap, pointer))
+        (void)hki_free(arena, target);
 }
 
-/* What is no block of the process heap's is most likely one of the scope that was used last. */
+/* What is no block of the process's heap is most likely one of the scope that was used last. */
 static HKI_MISS void scope_free(const domain *domain, void *pointer) {
-    uintptr_t granule = hki_granule_of(pointer);
-    hki_heap *heap = native_scope_heap;
-    hki_found found;
-    if (HKI_UNLIKELY(!hki_heap_find(heap, granule, &found)) || HKI_UNLIKELY(!hki_heap_push(heap, granule, found)))
+    if (!hki_process_push_to(native_scope_heap, pointer))
         free_slow(domain, pointer);
 }
 
-HKI_INLINE void release(bool scoped, const domain *domain, void *pointer) {
-    if (hki_process_push(pointer))
+HKI_INLINE void release(const domain *domain, void *pointer) {
+    if (hki_process_push_to(heap_of(domain), pointer))
         return;
-    if (scoped)
+    if (domain->number != PYMEM_DOMAIN_RAW)
         scope_free(domain, pointer);
     else
         free_slow(domain, pointer);
@@ -136,83 +184,91 @@ HKI_INLINE void release(bool scoped, const domain *domain, void *pointer) {
 
 /* ---- reallocate ---- */
 
-static void *move(const domain *domain, void *pointer, size_t usable, void *block) {
-    if (block == NULL)
-        return NULL;
-    memcpy(block, pointer, usable);
-    release(true, domain, pointer);
-    return block;
-}
-
-/* From one stack of the scope's heap to another, if both sizes are small and both stacks allow it; NULL if not. */
-HKI_INLINE void *scope_move_small(native_scope *scope, void *pointer, size_t size) {
-    hki_heap *heap = &scope->arena->heap;
+/* From one stack of a scope's heap to another, if both sizes are small and both stacks allow it; NULL if not. */
+HKI_INLINE void *scope_move_small(hki_heap *heap, const domain *domain, void *pointer, size_t size) {
     uintptr_t granule = hki_granule_of(pointer);
     hki_found found;
-    if (HKI_UNLIKELY(size - 1 >= HKI_SMALL_MAX) || HKI_UNLIKELY(!hki_heap_find(heap, granule, &found)) ||
+    if (HKI_UNLIKELY(size > HKI_SMALL_MAX) || HKI_UNLIKELY(!hki_heap_find(heap, granule, &found)) ||
         HKI_UNLIKELY(found.size_class == HKI_CLASS_LARGE))
         return NULL;
-    if (found.size_class == hki_class_of(hki_class_table_16, size))
+    if (found.size_class == hki_class_of(domain->class_table, size))
         return pointer;
     if (HKI_UNLIKELY(hki_heap_is_full(heap, found.size_class)))
         return NULL;
-    void *block = scope_pop(scope, size);
+    void *block = hki_process_pop_from(heap, domain->class_table, size);
     if (HKI_UNLIKELY(block == NULL))
         return NULL;
     memcpy(block, pointer, hki_min(hki_classes[found.size_class].size, size));
-    found.live =
-        atomic_load_explicit(found.word, memory_order_relaxed); /* the new block's bit may be in the same word */
+    found.live = atomic_load_explicit(found.word, memory_order_relaxed); /* that of the new block may be the same */
     hki_heap_push(heap, granule, found);
     return block;
 }
 
-/* A block that shrinks stays with its arena; one that grows goes to whom the running code is charged to. */
-static void *reallocate_scoped(const domain *domain, void *pointer, size_t size) {
-    const hki_target target = hki_target_of(domain->realloc_function, pointer);
+static void *move(const domain *domain, void *pointer, size_t usable, void *block) {
+    if (block == NULL)
+        return NULL;
+    memcpy(block, pointer, usable);
+    release(domain, pointer);
+    return block;
+}
+
+static void *process_realloc(const domain *domain, hki_target target, size_t size) {
+    visit visit = enter(domain);
+    void *block = hki_process_realloc(target, size);
+    leave(visit);
+    return block;
+}
+
+/* Where there are scopes. A block that shrinks stays with its arena; one that grows goes to whom the running code is
+ * charged to. */
+static void *reallocate_scoped(const domain *domain, hki_target target, size_t size) {
     native_scope *scope = native_scope_current();
-    void *moved = scope != NULL ? scope_move_small(scope, pointer, size) : NULL;
+    void *moved = scope != NULL ? scope_move_small(&scope->arena->heap, domain, target.pointer, size) : NULL;
     if (HKI_LIKELY(moved != NULL))
         return moved;
-    hki_arena *own = arena_of(true, hki_granule_of(pointer));
-    hki_block block = hki_block_find(pointer);
-    if (block.status != HK_OK || size <= block.size)
-        return hki_realloc(own, target, size);
-    if (own != (scope != NULL ? scope->arena : hki_process_arena()))
-        return move(domain, pointer, block.size, allocate(true, size));
-    void *resized = hki_realloc(own, target, size);
-    if (resized != NULL || scope == NULL)
+    hki_arena *owner = native_scope_arena(hki_granule_of(target.pointer));
+    hki_arena *payer = scope != NULL ? scope->arena : NULL;
+    hki_block block = hki_block_find(target.pointer);
+    if (block.status == HK_OK && size > block.size && owner != payer)
+        return move(domain, target.pointer, block.size, allocate(domain, size));
+    if (owner == NULL)
+        return process_realloc(domain, target, size);
+    void *resized = hki_realloc(owner, target, size);
+    if (resized != NULL || scope == NULL || block.status != HK_OK)
         return resized;
-    return move(domain, pointer, block.size, native_scope_overdraw(scope, size, false));
+    const hki_request request = {.size = size, .alignment = 1, .class_table = domain->class_table};
+    return move(domain, target.pointer, block.size, native_scope_overdraw(scope, request));
 }
 
 static HKI_MISS void *reallocate_slow(const domain *domain, void *pointer, size_t size) {
-    bool scoped = domain->number != PYMEM_DOMAIN_RAW && native_scopes != 0;
+    const hki_target target = hki_target_of(domain->realloc_function, pointer);
     if (pointer == NULL)
-        return allocate(scoped, size);
+        return allocate(domain, size);
     if (is_foreign(pointer)) {
         PyMemAllocatorEx *previous = &state.previous[domain->number];
         return previous->realloc(previous->ctx, pointer, size);
     }
-    if (scoped)
-        return reallocate_scoped(domain, pointer, hki_max(size, 1));
-    return hki_process_realloc(hki_target_of(domain->realloc_function, pointer), hki_max(size, 1));
+    size = hki_max(size, 1);
+    return is_scoped(domain) ? reallocate_scoped(domain, target, size) : process_realloc(domain, target, size);
 }
 
 HKI_INLINE void *reallocate(const domain *domain, void *pointer, size_t size) {
-    return hki_process_keeps(hki_class_table_16, pointer, size) ? pointer : reallocate_slow(domain, pointer, size);
+    return hki_process_keeps_in(heap_of(domain), domain->class_table, pointer, size)
+               ? pointer
+               : reallocate_slow(domain, pointer, size);
 }
 
 /* ---- the three domains ---- */
 
-#define DOMAIN(name, constant, scoped, prefix)                                                                         \
-    static const domain name##_domain = {constant, prefix "Free", prefix "Realloc"};                                   \
+#define DOMAIN(name, constant, table, prefix)                                                                          \
+    static const domain name##_domain = {constant, hki_class_table_##table, prefix "Free", prefix "Realloc"};          \
     static void *name##_malloc(void *context, size_t size) {                                                           \
         (void)context;                                                                                                 \
-        return allocate(scoped, size);                                                                                 \
+        return allocate(&name##_domain, size);                                                                         \
     }                                                                                                                  \
     static void *name##_calloc(void *context, size_t count, size_t size) {                                             \
         (void)context;                                                                                                 \
-        return allocate_zeroed(scoped, count, size);                                                                   \
+        return allocate_zeroed(&name##_domain, count, size);                                                           \
     }                                                                                                                  \
     static void *name##_realloc(void *context, void *pointer, size_t size) {                                           \
         (void)context;                                                                                                 \
@@ -220,16 +276,46 @@ HKI_INLINE void *reallocate(const domain *domain, void *pointer, size_t size) {
     }                                                                                                                  \
     static void name##_free(void *context, void *pointer) {                                                            \
         (void)context;                                                                                                 \
-        release(scoped, &name##_domain, pointer);                                                                      \
+        release(&name##_domain, pointer);                                                                              \
     }
 
-DOMAIN(raw, PYMEM_DOMAIN_RAW, false, "PyMem_Raw")
-DOMAIN(mem, PYMEM_DOMAIN_MEM, true, "PyMem_")
-DOMAIN(obj, PYMEM_DOMAIN_OBJ, true, "PyObject_")
+DOMAIN(raw, PYMEM_DOMAIN_RAW, 16, "PyMem_Raw")
+DOMAIN(mem, PYMEM_DOMAIN_MEM, 16, "PyMem_")
+DOMAIN(obj, PYMEM_DOMAIN_OBJ, object, "PyObject_")
 
 #undef DOMAIN
 
 /* ---- install ---- */
+
+/* A hook costs something wherever Python audits, so there is none where it is not needed. */
+#if PY_VERSION_HEX >= 0x030C0000
+static int on_audit(const char *event, PyObject *arguments, void *unused) {
+    (void)arguments;
+    (void)unused;
+    if (strcmp(event, "cpython.PyInterpreterState_New") == 0 && PyInterpreterState_Main() != NULL)
+        has_interpreters = true;
+    return 0;
+}
+
+static void watch_interpreters(void) {
+    has_interpreters =
+        PySys_AddAuditHook(on_audit, NULL) != 0 ||
+        (PyInterpreterState_Main() != NULL && PyInterpreterState_Next(PyInterpreterState_Head()) != NULL);
+}
+#else
+static void watch_interpreters(void) {
+}
+#endif
+
+static bool take_heap(void) {
+    hki_arena *arena = hki_process_arena();
+    hki_heap *heap = arena != NULL ? hki_arena_take_heap(arena) : NULL;
+    if (heap == NULL)
+        return false;
+    gil_heap = heap;
+    watch_interpreters();
+    return true;
+}
 
 static void install(PyMemAllocatorDomain domain) {
     static PyMemAllocatorEx ours[DOMAINS] = {
@@ -244,10 +330,23 @@ static void install(PyMemAllocatorDomain domain) {
     PyMem_SetAllocator(domain, &ours[domain]);
 }
 
-static void install_all(unsigned domains) {
+/* Interpreters free and allocate the same memory all the time, in waves that are longer than those of C programs: unless
+ * the environment says something else, pages stay for longer. */
+static void be_patient(void) {
+    enum { PURGE_DELAY_MS = 250 };
+    if (getenv("HAKMEM_PURGE_DELAY_MS") == NULL)
+        atomic_store_explicit(&hki_purge_delay_ms, PURGE_DELAY_MS, memory_order_relaxed);
+}
+
+/* False if there is no memory; then nothing has changed. */
+static bool install_all(unsigned domains) {
+    if (gil_heap == &hki_empty_heap && !take_heap())
+        return false;
+    be_patient();
     for (int domain = 0; domain < DOMAINS; domain++)
         if ((domains >> domain & 1) != 0)
             install((PyMemAllocatorDomain)domain);
+    return true;
 }
 
 bool native_install_named(const char *names) {
@@ -263,8 +362,7 @@ bool native_install_named(const char *names) {
         domains |= found;
         names += length + (names[length] == ',');
     }
-    install_all(domains);
-    return true;
+    return install_all(domains);
 }
 
 PyObject *native_install(PyObject *module, PyObject *domains) {
@@ -274,9 +372,8 @@ PyObject *native_install(PyObject *module, PyObject *domains) {
         return NULL;
     if (bits >= 1UL << DOMAINS)
         return PyErr_Format(PyExc_ValueError, "%lu is no set of domains", bits);
-    if (hki_process_arena() == NULL)
+    if (!install_all((unsigned)bits))
         return PyErr_NoMemory();
-    install_all((unsigned)bits);
     Py_RETURN_NONE;
 }
 

@@ -38,9 +38,8 @@ typedef struct native_scope {
     bool is_account;
     uint64_t refusals; /* how many requests got no memory; the last one: */
     size_t refused_bytes;
-    const struct native_scope *refused_by; /* this scope, or one further out */
-    size_t refused_limit;                  /* that one's, 0: none; */
-    size_t refused_held;                   /* and what it held then */
+    const hki_arena *refused_by; /* whose limit, of this scope or one further out; NULL: the system has no more */
+    size_t refused_held;         /* and what that one held */
 } native_scope;
 
 extern PyTypeObject *native_scope_type;
@@ -57,13 +56,14 @@ hki_arena *native_scope_arena(uintptr_t granule);
 size_t native_scope_room(const native_scope *scope);
 /* Makes an arena's blocks known as a scope's, or no more so. */
 void native_scope_own(const hki_arena *arena, bool is_owned);
-/* Notes that a request of this size got no memory. Always NULL. */
+/* Notes who has refused the last request, behind a failure of it; and that it got no memory, which is always NULL. */
+void native_scope_note_refusal(native_scope *scope, size_t size);
 HKI_MISS void *native_scope_refuse(native_scope *scope, size_t size);
 
 /* ---- scope_reserve.c ---- */
 
 /* What the scope's arena has no room for: a block of the reserve, or a refusal. */
-HKI_MISS void *native_scope_overdraw(native_scope *scope, size_t size, bool zero);
+HKI_MISS void *native_scope_overdraw(native_scope *scope, hki_request request);
 /* There was room. */
 HKI_MISS void native_scope_recover(native_scope *scope);
 void native_scope_end_reserve(native_scope *scope);

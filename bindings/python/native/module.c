@@ -46,15 +46,24 @@ static bool add_view(PyObject *module) {
     return has_worked;
 }
 
+static bool add_capsule(PyObject *module) {
+    PyObject *capsule = native_make_capsule();
+    bool has_worked = capsule != NULL && PyModule_AddObjectRef(module, "_C_API", capsule) == 0;
+    Py_XDECREF(capsule);
+    return has_worked;
+}
+
 PyMODINIT_FUNC PyInit__native(void) {
     static PyMethodDef functions[] = {
         {"catch_misuse", native_catch_misuse, METH_O, "Whether misuse goes to hakmem._errors, or to the policy."},
         {"options", list_options, METH_NOARGS, "The options of the library, as they are in force."},
         {"install", native_install, METH_O, "Lets CPython's domains, a bit for each, allocate from hakmem."},
         {"installed", native_installed, METH_NOARGS, "The domains that do."},
-        {"numpy_handler", native_numpy_handler, METH_O, "A handler of NumPy's that serves arrays from this arena."},
+        {"numpy_handler", native_numpy_handler, METH_VARARGS,
+         "A handler of NumPy's that serves arrays from this arena."},
         {"numpy_scope_handler", native_numpy_scope_handler, METH_O, "The same for a scope."},
         {"numpy_set_handler", native_numpy_set_handler, METH_O, "Puts a handler in force; returns the last one."},
+        {"bench", native_bench, METH_VARARGS, "Runs a loop in C on the functions of an allocator; for hakmem.bench."},
         {NULL, NULL, 0, NULL},
     };
     static PyModuleDef definition = {
@@ -73,7 +82,7 @@ PyMODINIT_FUNC PyInit__native(void) {
         PyModule_AddObjectRef(module, "Buffer", (PyObject *)native_buffer_type) == 0 &&
         PyModule_AddObjectRef(module, "ArenaBase", (PyObject *)native_arena_type) == 0 &&
         PyModule_AddObjectRef(module, "Scope", (PyObject *)native_scope_type) == 0 &&
-        PyModule_AddObjectRef(module, "ScopeBlock", (PyObject *)native_block_type) == 0)
+        PyModule_AddObjectRef(module, "ScopeBlock", (PyObject *)native_block_type) == 0 && add_capsule(module))
         return module;
     Py_DECREF(module);
     return NULL;

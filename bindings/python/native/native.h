@@ -9,6 +9,8 @@
  * that one thread has freed can be had by the next, whichever that is. Nobody waits for the lock with the GIL in hand, so
  * its holder may let go of the GIL and take it again. It is recursive, since collecting garbage may free buffers
  * wherever Python runs.
+ * Who keeps the GIL from its way in to its way out needs the lock only if somebody is inside: depth, which is changed
+ * under the GIL, tells. NumPy's arrays enter like that.
  *
  * Invariants of an open arena:
  *   exports = sum of the exports of its buffers
@@ -26,6 +28,23 @@
 
 typedef struct native_buffer native_buffer;
 
+enum {
+    NATIVE_CACHE_BLOCKS = 16,
+    NATIVE_CACHE_BYTES = 32 << 20,
+    NATIVE_HUGE_BYTES = 4 << 20, /* arrays from this size on get huge pages, as NumPy's own do */
+};
+
+typedef struct native_cached_block {
+    void *start;
+    size_t size_bytes;
+} native_cached_block;
+
+typedef struct native_array_cache {
+    unsigned count;
+    size_t bytes;
+    native_cached_block blocks[NATIVE_CACHE_BLOCKS];
+} native_array_cache;
+
 typedef struct native_arena {
     PyObject ob_base;
     hk_arena *handle; /* NULL: closed, or never opened */
@@ -33,13 +52,16 @@ typedef struct native_arena {
     uint64_t serial;      /* of the newest buffer so far */
     uint64_t base_serial; /* of the newest buffer at the last checkpoint */
     size_t exports;
-    size_t arrays; /* blocks of NumPy's; under the lock */
+    size_t arrays;           /* blocks of NumPy's, without those in the cache; all three by who is inside */
+    size_t extension_blocks; /* those of other extension modules, by capsule.c */
+    native_array_cache cache;
     size_t alignment;
     uint32_t flags;
     bool has_base; /* there was a checkpoint */
     bool has_lock;
-    unsigned depth; /* how often its holder has the lock */
-    pid_t holder;   /* the process in which the lock is held by a thread that may be without the GIL; 0: none */
+    bool has_advised; /* blocks of it may have been advised to be of huge pages */
+    unsigned depth;   /* how often its holder has the lock */
+    pid_t holder;     /* the process in which the lock is held by a thread that may be without the GIL; 0: none */
     pthread_mutex_t lock;
 } native_arena;
 
@@ -74,6 +96,9 @@ bool native_lock_unraisable(native_arena *arena, PyObject *context);
 /* Before the GIL is let go of under the lock. */
 void native_lock_stays(native_arena *arena);
 
+/* Up to this size blocks come from runs of their size classes. */
+enum { NATIVE_SMALL_BYTES = 16 << 10 };
+
 /* From this size on, zeroing a block or giving its pages back takes longer than letting go of the GIL. */
 enum { NATIVE_LARGE_BYTES = 256 << 10 };
 
@@ -83,7 +108,7 @@ static inline void native_unlock(native_arena *arena) {
     (void)pthread_mutex_unlock(&arena->lock);
 }
 
-/* The lock of an open arena; false, with an error set, if it is closed. */
+/* The lock of an open arena, whose array cache is emptied; false, with an error set, if it is closed. */
 bool native_enter(native_arena *arena);
 
 /* ---- misuse.c: what the library reports is kept by the call that caused it, and raised behind it ---- */
@@ -109,11 +134,21 @@ PyObject *native_catch_misuse(PyObject *module, PyObject *catches);
 
 extern PyTypeObject *native_arena_type;
 PyTypeObject *native_make_arena_type(void);
+/* Or a TypeError is set. */
+bool native_is_arena(PyObject *object);
 
 /* In an arena that is entered: a block of this alignment and at least this size. NULL: hk_last_status() tells why. */
 void *native_allocate(const native_arena *arena, size_t size, size_t alignment, bool zeroed);
+/* The same by a caller with the GIL, who is without it while a large block is zeroed. */
+void *native_allocate_any(native_arena *arena, size_t size, size_t alignment, bool zeroed);
+/* The same block or another one, with the bytes that fit; a size of 0 is a block, too. NULL: hk_last_status() tells why, and
+ * the block is as it was. */
+void *native_reallocate(const native_arena *arena, void *block, size_t new_size, size_t alignment);
 /* Sets the MemoryError, or what else the status is. Always NULL. */
 PyObject *native_raise_allocation(native_arena *arena, hk_status status, size_t size);
+
+/* A new Buffer of zeros. */
+PyObject *native_arena_buffer(native_arena *arena, size_t size);
 
 PyObject *native_arena_close(PyObject *self, PyObject *unused);
 PyObject *native_arena_reset(PyObject *self, PyObject *unused);
@@ -142,9 +177,37 @@ void native_buffer_release(native_buffer *buffer);
 PyObject *native_buffer_dlpack(PyObject *self, PyObject *const *arguments, Py_ssize_t count, PyObject *names);
 PyObject *native_buffer_dlpack_device(PyObject *self, PyObject *unused);
 
+/* ---- capsule.c ---- */
+
+/* hakmem._C_API, as hakmem_python.h has it. */
+PyObject *native_make_capsule(void);
+
+/* ---- array_cache.c: by who is inside of the arena ---- */
+
+void native_cache_empty_slowly(native_arena *arena);
+
+static inline void native_cache_empty(native_arena *arena) {
+    if (arena->cache.count != 0)
+        native_cache_empty_slowly(arena);
+}
+
+/* A block of the size that such a request gets, dirty; NULL if there is none. */
+void *native_cache_take(native_arena *arena, size_t size, size_t alignment);
+/* Keeps the block of an array that ends. False if it is to be freed. */
+bool native_cache_put(native_arena *arena, void *block);
+
+/* Asks for huge pages behind the whole pages of a block. */
+void native_advise_huge_pages(native_arena *arena, void *block, size_t size);
+/* Of a block with `size` usable bytes, before it is freed or resized: huge pages are not for what comes there next. */
+void native_unadvise_huge_pages(const native_arena *arena, void *block, size_t size);
+
 /* ---- numpy.c ---- */
 
-PyObject *native_numpy_handler(PyObject *module, PyObject *arena);
+PyObject *native_numpy_handler(PyObject *module, PyObject *arguments);
 PyObject *native_numpy_set_handler(PyObject *module, PyObject *handler);
+
+/* ---- bench.c ---- */
+
+PyObject *native_bench(PyObject *module, PyObject *arguments);
 
 #endif

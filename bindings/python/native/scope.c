@@ -30,34 +30,32 @@ void native_scope_own(const hki_arena *arena, bool is_owned) {
 
 /* ---- refusals ---- */
 
-static size_t room_in(const native_scope *scope) {
-    size_t limit = atomic_load_explicit(&scope->arena->quota.limit_lines, memory_order_relaxed);
-    size_t held = atomic_load_explicit(&scope->arena->quota.held_lines, memory_order_relaxed);
-    return limit > held ? limit - held : 0;
-}
-
-static const native_scope *least_room(const native_scope *scope) {
-    const native_scope *least = scope;
-    for (const native_scope *outer = scope->parent; outer != NULL; outer = outer->parent)
-        if (room_in(outer) < room_in(least))
-            least = outer;
-    return least;
-}
-
 size_t native_scope_room(const native_scope *scope) {
-    return room_in(least_room(scope));
+    size_t room = HKI_NO_LIMIT;
+    for (const hki_quota *quota = &scope->arena->quota; quota != NULL; quota = quota->parent) {
+        size_t limit = atomic_load_explicit(&quota->limit_lines, memory_order_relaxed);
+        size_t held = atomic_load_explicit(&quota->held_lines, memory_order_relaxed);
+        room = hki_min(room, limit > held ? limit - held : 0);
+    }
+    return room;
 }
 
-/* Whoever has the least room has refused it. */
+static hki_arena *arena_of(hki_quota *quota) {
+    return (hki_arena *)(void *)((char *)quota - offsetof(hki_arena, quota));
+}
+
+void native_scope_note_refusal(native_scope *scope, size_t size) {
+    hki_quota *by = hki_quota_that_refused(&scope->arena->quota);
+    size_t held_lines = atomic_load_explicit(&by->held_lines, memory_order_relaxed);
+    scope->refused_bytes = size;
+    scope->refused_by = hk_last_status() == HK_ERR_LIMIT ? arena_of(by) : NULL;
+    scope->refused_held = held_lines << HKI_LINE_SHIFT;
+}
+
 void *native_scope_refuse(native_scope *scope, size_t size) {
-    const native_scope *by = least_room(scope);
-    size_t held_lines = atomic_load_explicit(&by->arena->quota.held_lines, memory_order_relaxed);
+    native_scope_note_refusal(scope, size);
     scope->is_short = true;
     scope->refusals++;
-    scope->refused_bytes = size;
-    scope->refused_by = by;
-    scope->refused_limit = hk_arena_limit(by->handle);
-    scope->refused_held = held_lines << HKI_LINE_SHIFT;
     return NULL;
 }
 
@@ -101,6 +99,7 @@ static bool parse(PyObject *arguments, PyObject *keywords, hk_arena_config *conf
     }
     config->limit_bytes = (size_t)limit;
     config->flags = HK_ARENA_ONE_THREAD_AT_A_TIME;
+    config->parent = *parent == Py_None ? hk_arena_default() : as_scope(*parent)->handle;
     return true;
 }
 

@@ -2,6 +2,8 @@
  * want of memory, and where a signal's handler must not come in between. See memory.h. */
 #include "memory.h"
 
+#include "arena.h"
+
 typedef struct native_block {
     PyObject ob_base;
     native_scope *scope;
@@ -90,12 +92,12 @@ static PyObject *enter(PyObject *self, PyObject *unused) {
 
 /* Raises the bare MemoryError of an allocator again, with what is known. Always NULL. */
 static PyObject *explain(const native_scope *scope, PyObject *error) {
-    const char *name = hk_arena_name(scope->refused_by->handle);
-    PyObject *text = scope->refused_limit != 0
-                         ? PyUnicode_FromFormat("'%s': %zu bytes requested, limit %zu bytes, %zu held", name,
-                                                scope->refused_bytes, scope->refused_limit, scope->refused_held)
-                         : PyUnicode_FromFormat("'%s': %zu bytes requested, no limit, %zu held", name,
-                                                scope->refused_bytes, scope->refused_held);
+    const hki_arena *by = scope->refused_by;
+    PyObject *text = by != NULL ? PyUnicode_FromFormat("'%s': %zu bytes requested, limit %zu bytes, %zu held", by->name,
+                                                       scope->refused_bytes, hk_arena_limit(hki_arena_handle(by)),
+                                                       scope->refused_held)
+                                : PyUnicode_FromFormat("'%s': %zu bytes requested, and the system has no more",
+                                                       hk_arena_name(scope->handle), scope->refused_bytes);
     PyObject *explained = text != NULL ? PyObject_CallOneArg(PyExc_MemoryError, text) : NULL;
     Py_XDECREF(text);
     if (explained == NULL)

@@ -29,6 +29,7 @@ static bool has_reserve(native_scope *scope) {
         return true;
     config.name = "reserve";
     config.flags = HK_ARENA_ONE_THREAD_AT_A_TIME;
+    config.parent = hk_arena_default();
     if (hk_arena_create(&config, &scope->reserve_handle) != HK_OK)
         return false;
     scope->reserve = hki_arena_find(scope->reserve_handle);
@@ -36,32 +37,35 @@ static bool has_reserve(native_scope *scope) {
     return true;
 }
 
-static void *allocate(native_scope *scope, size_t size, bool zero) {
-    if (size > (scope->is_short ? HANDLING_MAX : SMALL_MAX) || !has_reserve(scope))
+static void *allocate(native_scope *scope, hki_request request) {
+    if (request.size > (scope->is_short ? HANDLING_MAX : SMALL_MAX) || !has_reserve(scope))
         return NULL;
     size_t lines = scope->is_short ? 2 * RESERVE_LINES : RESERVE_LINES;
     atomic_store_explicit(&scope->reserve->quota.limit_lines, lines, memory_order_relaxed);
-    return hki_alloc(scope->reserve, (hki_request){.size = size, .alignment = 1, .zero = zero});
+    return hki_alloc(scope->reserve, request);
 }
 
-static void *allocate_uncharged(native_scope *scope, size_t size, bool zero) {
-    bool is_raising = scope->is_short && size <= HANDLING_MAX && PyErr_Occurred() != NULL;
+static void *allocate_uncharged(native_scope *scope, hki_request request) {
+    bool is_raising = scope->is_short && request.size <= HANDLING_MAX && PyErr_Occurred() != NULL;
     if (is_raising)
-        return hki_process_alloc(size, 1, zero);
-    if (size > LAST_MAX || scope->last_steps == 0)
+        return hki_process_alloc(request.size, 1, request.zero);
+    if (request.size > LAST_MAX || scope->last_steps == 0)
         return NULL;
     scope->last_steps--;
-    return hki_process_alloc(size, 1, zero);
+    return hki_process_alloc(request.size, 1, request.zero);
 }
 
-void *native_scope_overdraw(native_scope *scope, size_t size, bool zero) {
-    void *block = allocate(scope, size, zero);
+void *native_scope_overdraw(native_scope *scope, hki_request request) {
+    native_scope_note_refusal(scope, request.size);
+    void *block = allocate(scope, request);
     if (block == NULL)
-        block = allocate_uncharged(scope, size, zero);
+        block = allocate_uncharged(scope, request);
     if (block != NULL)
         return block;
     scope->last_steps = LAST_STEPS;
-    return native_scope_refuse(scope, size);
+    scope->is_short = true;
+    scope->refusals++;
+    return NULL;
 }
 
 void native_scope_recover(native_scope *scope) {
