@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import contextvars
 import copy
 import dataclasses
 import decimal
@@ -145,7 +146,15 @@ def tasks() -> None:
         assert len(await asyncio.gather(*(work(i) for i in range(15)))) == 15
         await asyncio.wait_for(asyncio.shield(work(3)), 100)
 
+    def tick(left: int) -> None:
+        if left == 0:
+            loop.stop()
+        else:
+            loop.call_soon(tick, left - 1)
+
+    # An event loop that gets no memory for a handle forgets the task: then nobody would wake it up.
     loop = asyncio.new_event_loop()
+    contextvars.Context().run(tick, 300)
     try:
         loop.run_until_complete(main())
     finally:

@@ -23,8 +23,9 @@ static struct {
     unsigned installed; /* a bit for each domain */
 } state;
 
-static hki_heap *gil_heap = &hki_empty_heap; /* a heap of the process's arena, as soon as mem or obj are installed */
-static bool has_interpreters;                /* others than the main one */
+hki_heap *native_gil_heap = &hki_empty_heap; /* a heap of the process's arena, as soon as mem or obj are installed */
+hki_heap *native_heap = &hki_empty_heap;
+bool native_has_interpreters; /* others than the main one */
 
 static const char *const domain_names[DOMAINS] = {
     [PYMEM_DOMAIN_RAW] = "raw",
@@ -46,16 +47,34 @@ HKI_INLINE bool is_scoped(const domain *domain) {
 
 /* ---- the heap ---- */
 
-static HKI_MISS hki_heap *heap_of_interpreter(void) {
+static bool is_main_interpreter(void) {
     const PyThreadState *thread = _PyThreadState_UncheckedGet();
-    return thread != NULL && thread->interp == PyInterpreterState_Main() ? gil_heap : hki_self.heap;
+    return thread != NULL && thread->interp == PyInterpreterState_Main();
 }
 
-/* Of the process's arena, and the caller's own. */
+static HKI_MISS hki_heap *heap_of_interpreter(hki_heap *heap_of_main) {
+    return is_main_interpreter() ? heap_of_main : hki_self.heap;
+}
+
+/* The caller's own of the process's arena. */
+static hki_heap *process_heap_of(const domain *domain) {
+    if (domain->number == PYMEM_DOMAIN_RAW)
+        return hki_self.heap;
+    return HKI_UNLIKELY(native_has_interpreters) ? heap_of_interpreter(native_gil_heap) : native_gil_heap;
+}
+
+/* That, or the heap of the scope that was current at the last look. */
 HKI_INLINE hki_heap *heap_of(const domain *domain) {
     if (domain->number == PYMEM_DOMAIN_RAW)
         return hki_self.heap;
-    return HKI_UNLIKELY(has_interpreters) ? heap_of_interpreter() : gil_heap;
+    return HKI_UNLIKELY(native_has_interpreters) ? heap_of_interpreter(native_heap) : native_heap;
+}
+
+/* After a look: the scope that pays; NULL: the process does. */
+static native_scope *payer_of(const domain *domain) {
+    if (!is_scoped(domain) || (native_has_interpreters && !is_main_interpreter()))
+        return NULL;
+    return native_seen.scope;
 }
 
 /* For the slow ways, which take a thread's heaps to be its own. */
@@ -65,7 +84,7 @@ typedef struct visit {
 } visit;
 
 static visit enter(const domain *domain) {
-    visit visit = {.heap = heap_of(domain)};
+    visit visit = {.heap = process_heap_of(domain)};
     if (visit.heap == hki_self.heap)
         visit.heap = NULL;
     else
@@ -80,9 +99,8 @@ static void leave(visit visit) {
 
 /* ---- allocate ---- */
 
-static HKI_MISS void *process_slow(const domain *domain, size_t size, bool zero) {
+static void *process_alloc(const domain *domain, hki_request request) {
     hki_arena *arena = hki_process_arena();
-    const hki_request request = {.size = size, .alignment = 1, .zero = zero, .class_table = domain->class_table};
     if (arena == NULL)
         return NULL;
     visit visit = enter(domain);
@@ -91,51 +109,38 @@ static HKI_MISS void *process_slow(const domain *domain, size_t size, bool zero)
     return block;
 }
 
-HKI_INLINE void *process_malloc(const domain *domain, size_t size) {
-    void *block = hki_process_pop_from(heap_of(domain), domain->class_table, size);
-    return HKI_LIKELY(block != NULL) ? block : process_slow(domain, size, false);
-}
-
-HKI_INLINE void *process_calloc(const domain *domain, size_t bytes) {
-    void *block = hki_process_pop_from(heap_of(domain), domain->class_table, bytes);
-    return HKI_LIKELY(block != NULL) ? memset(block, 0, bytes) : process_slow(domain, bytes, true);
-}
-
-static HKI_MISS void *scope_slow(native_scope *scope, const domain *domain, size_t size, bool zero) {
-    const hki_request request = {.size = size, .alignment = 1, .zero = zero, .class_table = domain->class_table};
+static void *scope_alloc(native_scope *scope, hki_request request) {
     void *block = hki_alloc(scope->arena, request);
-    if (HKI_UNLIKELY(block == NULL))
+    if (block == NULL)
         return native_scope_overdraw(scope, request);
     if (HKI_UNLIKELY(scope->is_short))
         native_scope_recover(scope);
     return block;
 }
 
-HKI_INLINE void *scope_malloc(const domain *domain, size_t size) {
-    native_scope *scope = native_scope_current();
-    if (scope == NULL)
-        return process_malloc(domain, size);
-    void *block = hki_process_pop_from(&scope->arena->heap, domain->class_table, size);
-    return HKI_LIKELY(block != NULL) ? block : scope_slow(scope, domain, size, false);
+static HKI_MISS void *allocate_slow(const domain *domain, size_t size, bool zero) {
+    const hki_request request = {.size = size, .alignment = 1, .zero = zero, .class_table = domain->class_table};
+    native_scope *scope = payer_of(domain);
+    return scope != NULL ? scope_alloc(scope, request) : process_alloc(domain, request);
 }
 
-HKI_INLINE void *scope_calloc(const domain *domain, size_t bytes) {
-    native_scope *scope = native_scope_current();
-    if (scope == NULL)
-        return process_calloc(domain, bytes);
-    void *block = hki_process_pop_from(&scope->arena->heap, domain->class_table, bytes);
-    return HKI_LIKELY(block != NULL) ? memset(block, 0, bytes) : scope_slow(scope, domain, bytes, true);
+HKI_INLINE void *pop(const domain *domain, size_t size) {
+    if (HKI_UNLIKELY(is_scoped(domain)))
+        native_look();
+    return hki_process_pop_from(heap_of(domain), domain->class_table, size);
 }
 
 HKI_INLINE void *allocate(const domain *domain, size_t size) {
-    return HKI_UNLIKELY(is_scoped(domain)) ? scope_malloc(domain, size) : process_malloc(domain, size);
+    void *block = pop(domain, size);
+    return HKI_LIKELY(block != NULL) ? block : allocate_slow(domain, size, false);
 }
 
 HKI_INLINE void *allocate_zeroed(const domain *domain, size_t count, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes))
         return NULL;
-    return HKI_UNLIKELY(is_scoped(domain)) ? scope_calloc(domain, bytes) : process_calloc(domain, bytes);
+    void *block = pop(domain, bytes);
+    return HKI_LIKELY(block != NULL) ? memset(block, 0, bytes) : allocate_slow(domain, bytes, true);
 }
 
 /* ---- free ---- */
@@ -167,9 +172,9 @@ static HKI_MISS void free_slow(const domain *domain, void *pointer) {
         (void)hki_free(arena, target);
 }
 
-/* What is no block of the process's heap is most likely one of the scope that was used last. */
-static HKI_MISS void scope_free(const domain *domain, void *pointer) {
-    if (!hki_process_push_to(native_scope_heap, pointer))
+/* A block of the process's, where a scope is current. */
+static HKI_MISS void free_missed(const domain *domain, void *pointer) {
+    if (!hki_process_push_to(process_heap_of(domain), pointer))
         free_slow(domain, pointer);
 }
 
@@ -177,7 +182,7 @@ HKI_INLINE void release(const domain *domain, void *pointer) {
     if (hki_process_push_to(heap_of(domain), pointer))
         return;
     if (domain->number != PYMEM_DOMAIN_RAW)
-        scope_free(domain, pointer);
+        free_missed(domain, pointer);
     else
         free_slow(domain, pointer);
 }
@@ -222,7 +227,8 @@ static void *process_realloc(const domain *domain, hki_target target, size_t siz
 /* Where there are scopes. A block that shrinks stays with its arena; one that grows goes to whom the running code is
  * charged to. */
 static void *reallocate_scoped(const domain *domain, hki_target target, size_t size) {
-    native_scope *scope = native_scope_current();
+    native_look();
+    native_scope *scope = payer_of(domain);
     void *moved = scope != NULL ? scope_move_small(&scope->arena->heap, domain, target.pointer, size) : NULL;
     if (HKI_LIKELY(moved != NULL))
         return moved;
@@ -293,12 +299,12 @@ static int on_audit(const char *event, PyObject *arguments, void *unused) {
     (void)arguments;
     (void)unused;
     if (strcmp(event, "cpython.PyInterpreterState_New") == 0 && PyInterpreterState_Main() != NULL)
-        has_interpreters = true;
+        native_has_interpreters = true;
     return 0;
 }
 
 static void watch_interpreters(void) {
-    has_interpreters =
+    native_has_interpreters =
         PySys_AddAuditHook(on_audit, NULL) != 0 ||
         (PyInterpreterState_Main() != NULL && PyInterpreterState_Next(PyInterpreterState_Head()) != NULL);
 }
@@ -312,7 +318,7 @@ static bool take_heap(void) {
     hki_heap *heap = arena != NULL ? hki_arena_take_heap(arena) : NULL;
     if (heap == NULL)
         return false;
-    gil_heap = heap;
+    native_gil_heap = native_heap = heap;
     watch_interpreters();
     return true;
 }
@@ -340,7 +346,7 @@ static void be_patient(void) {
 
 /* False if there is no memory; then nothing has changed. */
 static bool install_all(unsigned domains) {
-    if (gil_heap == &hki_empty_heap && !take_heap())
+    if (native_gil_heap == &hki_empty_heap && !take_heap())
         return false;
     be_patient();
     for (int domain = 0; domain < DOMAINS; domain++)

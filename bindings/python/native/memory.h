@@ -19,6 +19,13 @@ bool native_install_named(const char *domains);
 PyObject *native_install(PyObject *module, PyObject *domains);
 PyObject *native_installed(PyObject *module, PyObject *unused);
 
+/* Guarded by the GIL: the heap of the process's arena from which the domains mem and obj are served, */
+extern hki_heap *native_gil_heap;
+/* and the one from which the code was served that looked last: that, or a scope's. */
+extern hki_heap *native_heap;
+/* Whether there may be interpreters with a lock of their own, which keep away from both. */
+extern bool native_has_interpreters;
+
 /* ---- early.c ---- */
 
 /* Called by the loader, early/early.c: what was wrong, or NULL. */
@@ -47,8 +54,6 @@ PyTypeObject *native_make_scope_type(void);
 
 /* How many scopes there are: none, and nobody needs to ask for the current one. */
 extern size_t native_scopes;
-/* The heap of the scope that was looked up last; hki_empty_heap if there is none. */
-extern hki_heap *native_scope_heap;
 
 /* The arena of a scope's in which a granule's block lies; NULL: it is no scope's. Under the GIL. */
 hki_arena *native_scope_arena(uintptr_t granule);
@@ -78,27 +83,27 @@ typedef struct native_entry {
     PyObject *numpy_handler;    /* which was in force before; NULL: NumPy was not there */
 } native_entry;
 
-/* What the last look at the variable found, and whether that still holds. */
-typedef struct native_look {
-    const PyThreadState *thread; /* native_nobody: nothing holds */
+/* What the last look at the variable found, and for when that holds. */
+typedef struct native_sight {
+    const PyThreadState *thread; /* nobody's: it does not hold */
     uint64_t thread_id;          /* a state's address may be used again */
     uint64_t version;            /* of the thread's context */
-    native_entry *entry;         /* NULL: none */
-    native_scope *scope;         /* its scope, or NULL */
-} native_look;
+    native_entry *const *note;   /* the variable's own note of its value, */
+    native_entry *entry;         /* and the value; NULL: none */
+    native_scope *scope;         /* its scope, or NULL: native_heap is of this one */
+} native_sight;
 
-extern native_look native_seen;
-extern native_entry **native_cached; /* the variable's own note of its value */
+extern native_sight native_seen;
 
-HKI_MISS native_scope *native_look_up(const PyThreadState *thread);
+HKI_MISS void native_look_up(const PyThreadState *thread);
 
-/* The scope that the running code is charged to; NULL: none. Under the GIL. Borrowed. */
-HKI_INLINE native_scope *native_scope_current(void) {
+/* Sees to it that native_seen and native_heap are right for the running code. Under the GIL. */
+HKI_INLINE void native_look(void) {
+    const native_sight *seen = &native_seen;
     const PyThreadState *thread = _PyThreadState_UncheckedGet();
-    if (HKI_LIKELY(thread == native_seen.thread) && HKI_LIKELY(thread->context_ver == native_seen.version) &&
-        HKI_LIKELY(thread->id == native_seen.thread_id) && HKI_LIKELY(*native_cached == native_seen.entry))
-        return native_seen.scope;
-    return native_look_up(thread);
+    if (HKI_UNLIKELY(thread != seen->thread) || HKI_UNLIKELY(thread->context_ver != seen->version) ||
+        HKI_UNLIKELY(thread->id != seen->thread_id) || HKI_UNLIKELY(*seen->note != seen->entry))
+        native_look_up(thread);
 }
 
 /* The block in which the running code is; NULL: none. Borrowed. */

@@ -1,6 +1,6 @@
 /* scope: arenas that running code can be charged to. scope_context.c says which one that is. See memory.h.
  *
- * State, all under the GIL: which slots' arenas are scopes'; the heap that was used last.
+ * State, all under the GIL: which slots' arenas are scopes'.
  *
  * A scope lives as long as a context or anybody else refers to it. Then nobody can be charged to it any more, and its
  * arena is retired: what lives in it stays valid. */
@@ -10,7 +10,6 @@
 
 PyTypeObject *native_scope_type;
 size_t native_scopes;
-hki_heap *native_scope_heap = &hki_empty_heap;
 
 static bool is_scopes[HKI_SLOTS_MAX];
 
@@ -62,8 +61,6 @@ void *native_scope_refuse(native_scope *scope, size_t size) {
 /* ---- life ---- */
 
 static void end_arena(native_scope *scope) {
-    if (native_scope_heap == &scope->arena->heap)
-        native_scope_heap = &hki_empty_heap;
     native_scope_own(scope->arena, false);
     native_scopes--;
     (void)hk_arena_retire(scope->handle);
@@ -130,8 +127,8 @@ static PyObject *new (PyTypeObject *type, PyObject *arguments, PyObject *keyword
 static PyObject *current(PyObject *type, PyObject *unused) {
     (void)type;
     (void)unused;
-    native_scope *scope = native_scope_current();
-    return Py_NewRef(scope != NULL ? (PyObject *)scope : Py_None);
+    native_look();
+    return Py_NewRef(native_seen.scope != NULL ? (PyObject *)native_seen.scope : Py_None);
 }
 
 static PyObject *get_handle(PyObject *self, void *unused) {

@@ -19,8 +19,8 @@ static bool is_ending; /* nothing is charged to any scope */
 static const PyThreadState nobody;
 static native_entry *no_note;
 
-native_look native_seen = {.thread = &nobody};
-native_entry **native_cached = &no_note;
+native_sight native_seen = {.thread = &nobody, .note = &no_note};
+static native_entry **note = &no_note; /* native_seen.note */
 
 static native_entry *as_entry(PyObject *object) {
     return (native_entry *)object;
@@ -40,19 +40,30 @@ static native_entry *value_of_variable(void) {
     return value != NULL && Py_IS_TYPE(value, entry_type) ? as_entry(value) : NULL;
 }
 
+static void see(native_entry *entry) {
+    native_seen.entry = entry;
+    native_seen.scope = entry != NULL ? entry->scope : NULL;
+    native_heap = entry != NULL ? &entry->scope->arena->heap : native_gil_heap;
+}
+
 /* Where the variable's note cannot be found, every call comes here, and no look holds. The note of a context that has
  * no value is nobody's: it is cleared, so that it is not taken for that of the next one. */
-native_scope *native_look_up(const PyThreadState *thread) {
-    if (variable == NULL || thread == NULL || is_ending || thread->interp != PyInterpreterState_Main())
-        return NULL;
-    native_entry *entry = value_of_variable();
-    native_scope *scope = entry != NULL ? entry->scope : NULL;
-    *native_cached = entry;
-    if (native_cached != &no_note)
-        native_seen = (native_look){thread, thread->id, thread->context_ver, entry, scope};
-    if (scope != NULL)
-        native_scope_heap = &scope->arena->heap;
-    return scope;
+void native_look_up(const PyThreadState *thread) {
+    bool is_main = thread != NULL && thread->interp == PyInterpreterState_Main();
+    if (!is_main && native_has_interpreters)
+        return; /* without the main one's lock */
+    native_forget();
+    if (!is_main || is_ending) {
+        see(NULL);
+        return;
+    }
+    see(value_of_variable());
+    *note = native_seen.entry;
+    if (note == &no_note)
+        return;
+    native_seen.thread = thread;
+    native_seen.thread_id = thread->id;
+    native_seen.version = thread->context_ver;
 }
 
 native_entry *native_entry_current(void) {
@@ -135,10 +146,12 @@ static void dealloc(PyObject *self) {
     native_entry *entry = as_entry(self);
     while (entry != NULL) {
         native_entry *outer = entry->outer;
-        if (native_seen.entry == entry)
+        if (native_seen.entry == entry) {
             native_forget();
-        if (*native_cached == entry)
-            *native_cached = NULL;
+            see(NULL);
+        }
+        if (*note == entry)
+            *note = NULL;
         Py_DECREF(entry->scope);
         Py_XDECREF(entry->numpy_handler);
         PyObject_Free(entry);
@@ -162,7 +175,7 @@ static bool find_note(void) {
     for (size_t i = sizeof(PyObject) / sizeof *words; token != NULL && i + 2 < count; i++)
         if (words[i] == probe && (uintptr_t)words[i + 1] == thread->id &&
             (uintptr_t)words[i + 2] == thread->context_ver)
-            native_cached = (native_entry **)&words[i];
+            native_seen.note = note = (native_entry **)&words[i];
     bool is_well = token != NULL && PyContextVar_Reset(variable, token) == 0;
     Py_XDECREF(token);
     Py_XDECREF(probe);
