@@ -266,7 +266,7 @@ hk_status hki_heap_refill(hki_heap *heap, unsigned size_class) {
     if (should_grow(heap, size_class))
         grow_stack(heap, size_class);
     if (books->parked_runs == 0) {
-        if (heap->units == 1)
+        if (heap->units == 1 && heap->class_table == hki_class_table_8)
             for_used_classes(heap, end_if_idle);
         hk_status status = hki_heap_add_run(heap, size_class);
         if (status != HK_OK)
