@@ -131,6 +131,12 @@ static PyObject *current(PyObject *type, PyObject *unused) {
     return Py_NewRef(native_seen.scope != NULL ? (PyObject *)native_seen.scope : Py_None);
 }
 
+static PyObject *count(PyObject *type, PyObject *unused) {
+    (void)type;
+    (void)unused;
+    return PyLong_FromSize_t(native_scopes);
+}
+
 static PyObject *get_handle(PyObject *self, void *unused) {
     (void)unused;
     return PyLong_FromVoidPtr(as_scope(self)->handle);
@@ -143,6 +149,7 @@ static PyObject *get_refusals(PyObject *self, void *unused) {
 
 PyTypeObject *native_make_scope_type(void) {
     static PyMethodDef methods[] = {
+        {"count", count, METH_NOARGS | METH_STATIC, "How many scopes there are."},
         {"current", current, METH_NOARGS | METH_STATIC, "The scope of the running context, or None."},
         {NULL, NULL, 0, NULL},
     };
