@@ -19,11 +19,13 @@ from collections.abc import Callable
 
 import hakmem
 import scope_workloads
+from hakmem import _native
+from hakmem._native import ffi, lib
 
 
 def check(scope: hakmem.Scope) -> None:
-    for handle in (hakmem.ffi.cast("hk_arena *", scope._core.handle), hakmem.lib.hk_arena_default()):
-        assert hakmem.lib.hk_arena_check(handle) == hakmem.lib.HK_OK
+    for handle in (ffi.cast("hk_arena *", scope._core.handle), lib.hk_arena_default()):
+        assert lib.hk_arena_check(handle) == lib.HK_OK
 
 
 def attack(work: Callable[[], None], kib: int, ballast: list[int]) -> str:
@@ -42,7 +44,7 @@ def attack(work: Callable[[], None], kib: int, ballast: list[int]) -> str:
     except (RuntimeError, ImportError, AssertionError) as error:
         outcome = f"{work.__name__}: {type(error).__name__}: {str(error)[:60]}"
     kept = []
-    assert not kept and hakmem._native.Scope.current() is None
+    assert not kept and _native.Scope.current() is None
     check(scope)
     return outcome
 
@@ -54,7 +56,7 @@ def main() -> None:
     outcomes: collections.Counter[str] = collections.Counter()
     faulthandler.enable()
     warnings.simplefilter("ignore")
-    sys.unraisablehook = lambda unraisable: None
+    sys.unraisablehook = lambda _: None
     for work in workloads:
         work()
     for kib in range(first, last + 1, step):
@@ -68,4 +70,5 @@ def main() -> None:
     print(dict(outcomes))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import hakmem
+from hakmem import _native
+from hakmem._native import lib
 
 REQUESTS = 100
 GREEDY = 37
@@ -112,12 +114,12 @@ def main() -> None:
     for _ in range(5):
         check(asyncio.run(serve(pool)), is_freed=pool is None)  # a thread of a pool frees its last result when it likes
         gc.collect()
-        hakmem.lib.hk_purge()
+        lib.hk_purge()
         resident.append(resident_kib())
     if pool is not None:
         pool.shutdown()
     assert resident[-1] - resident[1] < 6000, resident
-    assert hakmem._native.Scope.current() is None
+    assert _native.Scope.current() is None
     print("well", resident)
 
 

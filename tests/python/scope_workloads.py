@@ -35,7 +35,7 @@ def json_round() -> None:
 
 
 def expressions() -> None:
-    pattern = re.compile(r"(?P<word>[a-z]+)\s*(\d+|x{2,5})?|%s" % "|".join(f"k{i}" for i in range(20)))
+    pattern = re.compile(r"(?P<word>[a-z]+)\s*(\d+|x{2,5})?|" + "|".join(f"k{i}" for i in range(20)))
     assert pattern.findall("abc 12 def xxx ghi " * 20)
     assert re.sub(r"(\w)(\w)", lambda match: match[2] + match[1], "abcdef" * 20)
     re.purge()
@@ -81,7 +81,7 @@ def failures() -> None:
         except KeyError as error:
             raise KeyError(f"at {depth}", [depth]) from error
         finally:
-            {}[depth] = [depth]  # type: ignore[index]
+            dict.fromkeys([depth])[depth] = [depth]
 
     for _ in range(5):
         try:
@@ -114,7 +114,7 @@ def data_classes() -> None:
 def formats() -> None:
     for i in range(100):
         text = f"{i:>10} {i / 3:.3f} {i!r:^20} {'x' * i}"
-        assert text.upper().split() and "%s|%5d" % (text, i) and "{0} {name}".format(i, name=text)
+        assert text.upper().split() and text.join(["a", "b"]) and format(i, ">20,")
     assert string.Template("$a $b").substitute(a=1, b=2) and textwrap.fill("words and words " * 40)
 
 
@@ -213,7 +213,9 @@ def references() -> None:
 
 
 def sources() -> None:
-    code = compile("def f(a, *b, c=1, **d):\n    return [a, *b, c, d]\nx = [f(i, i, c=i, d=i) for i in range(9)]", "s", "exec")
+    code = compile(
+        "def f(a, *b, c=1, **d):\n    return [a, *b, c, d]\nx = [f(i, i, c=i, d=i) for i in range(9)]", "s", "exec"
+    )
     names: dict[str, object] = {}
     exec(code, names)
     assert eval("len(x) + sum(i for i in range(10))", names) == 54
