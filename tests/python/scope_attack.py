@@ -20,12 +20,7 @@ from collections.abc import Callable
 import hakmem
 import scope_workloads
 from hakmem import _native
-from hakmem._native import ffi, lib
-
-
-def check(scope: hakmem.Scope) -> None:
-    for handle in (ffi.cast("hk_arena *", scope._core.handle), lib.hk_arena_default()):
-        assert lib.hk_arena_check(handle) == lib.HK_OK
+from scope_support import check
 
 
 def attack(work: Callable[[], None], kib: int, ballast: list[int]) -> str:

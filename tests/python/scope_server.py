@@ -9,21 +9,16 @@ import asyncio
 import contextvars
 import gc
 import json
-import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import hakmem
 from hakmem import _native
 from hakmem._native import lib
+from scope_support import resident_kib
 
 REQUESTS = 100
 GREEDY = 37
-
-
-def resident_kib() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * (os.sysconf("SC_PAGE_SIZE") // 1024)
 
 
 def rows_of(number: int) -> int:
