@@ -1,11 +1,11 @@
 /* memory: CPython's allocators. See memory.h.
  *
  * The domains mem and obj share one heap, which the GIL guards: objects that one thread makes and another one ends never
- * leave it. Interpreters may have a lock of their own from Python 3.12 on; when the first of them is made, which an audit
- * hook tells, all but the main one turn to the heaps of their threads, as raw does anyway.
+ * leave it. Interpreters may have a lock of their own from Python 3.12 on: as long as there are any but the main one,
+ * they use the heaps of their threads, as raw does anyway.
  *
- * State: that heap; the allocators that were there before. Blocks of theirs that turn up, as they do when ours were installed late,
- * go back to them; the registry tells whose a block is. Ours stay for ever, since their blocks do.
+ * State: that heap; the allocators that were there before. Blocks of theirs that turn up, as they do when ours were
+ * installed late, go back to them; the registry tells whose a block is. Ours stay for ever, since their blocks do.
  *
  * A block that has to move goes to whom the running code is charged to. */
 #include "memory.h"
@@ -24,7 +24,6 @@ static struct {
 } state;
 
 static hki_heap *gil_heap = &hki_empty_heap; /* a heap of the process's arena, as soon as mem or obj are installed */
-static bool has_interpreters;                /* others than the main one */
 
 static const char *const domain_names[DOMAINS] = {
     [PYMEM_DOMAIN_RAW] = "raw",
@@ -46,16 +45,11 @@ HKI_INLINE bool is_scoped(const domain *domain) {
 
 /* ---- the heap ---- */
 
-static HKI_MISS hki_heap *heap_of_interpreter(void) {
-    const PyThreadState *thread = _PyThreadState_UncheckedGet();
-    return thread != NULL && thread->interp == PyInterpreterState_Main() ? gil_heap : hki_self.heap;
-}
-
 /* Of the process's arena, and the caller's own. */
 HKI_INLINE hki_heap *heap_of(const domain *domain) {
     if (domain->number == PYMEM_DOMAIN_RAW)
         return hki_self.heap;
-    return HKI_UNLIKELY(has_interpreters) ? heap_of_interpreter() : gil_heap;
+    return HKI_LIKELY(native_is_alone() || native_is_in_main()) ? gil_heap : hki_self.heap;
 }
 
 /* For the slow ways, which take a thread's heaps to be its own. */
@@ -245,33 +239,13 @@ DOMAIN(obj, PYMEM_DOMAIN_OBJ, object, "PyObject_")
 
 /* ---- install ---- */
 
-/* A hook costs something wherever Python audits, so there is none where it is not needed. */
-#if PY_VERSION_HEX >= 0x030C0000
-static int on_audit(const char *event, PyObject *arguments, void *unused) {
-    (void)arguments;
-    (void)unused;
-    if (strcmp(event, "cpython.PyInterpreterState_New") == 0 && PyInterpreterState_Main() != NULL)
-        has_interpreters = true;
-    return 0;
-}
-
-static void watch_interpreters(void) {
-    has_interpreters =
-        PySys_AddAuditHook(on_audit, NULL) != 0 ||
-        (PyInterpreterState_Main() != NULL && PyInterpreterState_Next(PyInterpreterState_Head()) != NULL);
-}
-#else
-static void watch_interpreters(void) {
-}
-#endif
-
 static bool take_heap(void) {
     hki_arena *arena = hki_process_arena();
     hki_heap *heap = arena != NULL ? hki_arena_take_heap(arena) : NULL;
     if (heap == NULL)
         return false;
     gil_heap = heap;
-    watch_interpreters();
+    native_watch_interpreters();
     return true;
 }
 

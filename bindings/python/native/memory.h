@@ -19,6 +19,20 @@ bool native_install_named(const char *domains);
 PyObject *native_install(PyObject *module, PyObject *domains);
 PyObject *native_installed(PyObject *module, PyObject *unused);
 
+/* ---- interpreters.c ---- */
+
+extern PyInterpreterState *const *native_newest_interpreter;
+extern PyInterpreterState *native_main_interpreter;
+
+/* False if there may be other interpreters than the main one: then */
+HKI_INLINE bool native_is_alone(void) {
+    return *native_newest_interpreter == native_main_interpreter;
+}
+/* tells whether the calling thread runs the main one, or there is none yet. */
+HKI_MISS bool native_is_in_main(void);
+/* From when on the two can be asked. */
+void native_watch_interpreters(void);
+
 /* ---- early.c ---- */
 
 /* Called by the loader, early/early.c: what was wrong, or NULL. */
