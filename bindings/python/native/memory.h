@@ -26,7 +26,7 @@ extern PyInterpreterState *native_main_interpreter;
 
 /* False if there may be other interpreters than the main one: then */
 HKI_INLINE bool native_is_alone(void) {
-    return *native_newest_interpreter == native_main_interpreter;
+    return PY_VERSION_HEX < 0x030C0000 || *native_newest_interpreter == native_main_interpreter;
 }
 /* tells whether the calling thread runs the main one, or there is none yet. */
 HKI_MISS bool native_is_in_main(void);
