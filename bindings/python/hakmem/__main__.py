@@ -19,9 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     info = commands.add_parser("info", help="version, build, options, and which memory can come from hakmem")
     info.add_argument("--json", action="store_true", help="print it as JSON")
     run = _run.add_parser(commands)
-    options = parser.parse_args([*words[:1], *_run.split(words[1:])] if words[:1] == ["run"] else words)
-    if options.command == "run":
-        _run.run(run, options)
+    if words[:1] == ["run"]:
+        _run.run(run, words[1:])
+    options = parser.parse_args(words)
     facts = information()
     print(json.dumps(facts, indent=2) if options.json else as_text(facts))
     return 0

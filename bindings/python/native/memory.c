@@ -71,32 +71,48 @@ HKI_INLINE void *allocate_zeroed(bool scoped, size_t count, size_t size) {
 
 /* ---- free ---- */
 
-/* The arena that may free a block; for what is no live block, it reports that. */
-static hki_arena *arena_of(bool scoped, uintptr_t granule) {
-    const native_scope *scope = scoped && native_scopes != 0 ? native_scope_of(granule) : NULL;
+/* The granule that an address lies in, at its start or not. */
+static uintptr_t granule_around(const char *pointer) {
+    return hki_granule_of(pointer - (uintptr_t)pointer % HKI_GRANULE_SIZE);
+}
+
+/* Whether it is the previous allocators'. In a window that is reserved nobody else has anything; else all between our
+ * segments may be theirs. */
+static bool is_foreign(const void *pointer) {
+    return hki_block_find(pointer).kind == HK_POINTER_FOREIGN &&
+           (hki_segments_are_scarce() || !hki_granule_exists(granule_around(pointer)));
+}
+
+/* The arena that may free what lies at an address in our window; for what is no live block, it reports that. */
+static hki_arena *arena_of(bool scoped, const void *pointer) {
+    const native_scope *scope = scoped ? native_scope_of(granule_around(pointer)) : NULL;
     return scope != NULL ? scope->arena : hki_process_arena();
 }
 
-static bool is_foreign(const void *pointer) {
-    return !hki_granule_exists(hki_granule_of(pointer));
+static bool is_scoped(const domain *domain) {
+    return domain->number != PYMEM_DOMAIN_RAW && native_scopes != 0;
+}
+
+/* Whether it was a scope's block, and has been freed in the short way. */
+static bool push_in_scope(const domain *domain, void *pointer) {
+    uintptr_t granule = hki_granule_of(pointer);
+    hki_found found;
+    if (!is_scoped(domain) || !hki_granule_exists(granule))
+        return false;
+    hki_arena *arena = arena_of(true, pointer);
+    return arena->one_thread && hki_heap_find(&arena->heap, granule, &found) &&
+           hki_heap_push(&arena->heap, granule, found);
 }
 
 static HKI_MISS void free_slow(const domain *domain, void *pointer) {
-    uintptr_t granule = hki_granule_of(pointer);
-    hki_found found;
-    if (pointer == NULL)
+    if (pointer == NULL || push_in_scope(domain, pointer))
         return;
     if (is_foreign(pointer)) {
         PyMemAllocatorEx *previous = &state.previous[domain->number];
         previous->free(previous->ctx, pointer);
         return;
     }
-    bool scoped = domain->number != PYMEM_DOMAIN_RAW;
-    hki_arena *arena = arena_of(scoped, granule);
-    if (arena->one_thread && hki_heap_find(&arena->heap, granule, &found) &&
-        hki_heap_push(&arena->heap, granule, found))
-        return;
-    (void)hki_free(arena, hki_target_of(domain->free_function, pointer));
+    (void)hki_free(arena_of(is_scoped(domain), pointer), hki_target_of(domain->free_function, pointer));
 }
 
 HKI_INLINE void release(const domain *domain, void *pointer) {
@@ -119,7 +135,7 @@ static void *move(const domain *domain, void *pointer, size_t usable, size_t siz
 }
 
 static HKI_MISS void *reallocate_slow(const domain *domain, void *pointer, size_t size) {
-    bool scoped = domain->number != PYMEM_DOMAIN_RAW && native_scopes != 0;
+    bool scoped = is_scoped(domain);
     if (pointer == NULL)
         return allocate(scoped, size);
     if (is_foreign(pointer)) {
@@ -131,7 +147,7 @@ static HKI_MISS void *reallocate_slow(const domain *domain, void *pointer, size_
     if (!scoped)
         return hki_process_realloc(target, size_or_1);
     native_scope *scope = native_scope_current();
-    hki_arena *own = arena_of(true, hki_granule_of(pointer));
+    hki_arena *own = arena_of(true, pointer);
     hki_block block = hki_block_find(pointer);
     if (block.status != HK_OK || own == (scope != NULL ? scope->arena : hki_process_arena())) {
         void *resized = hki_realloc(own, target, size_or_1);
