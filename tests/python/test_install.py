@@ -433,7 +433,7 @@ if sys.version_info >= (3, 13):
     import _interpreters as interpreters
 else:
     import _xxsubinterpreters as interpreters
-number = interpreters.create(*(["legacy"] if sys.version_info >= (3, 13) else []))
+number = interpreters.create("legacy") if sys.version_info >= (3, 13) else interpreters.create(isolated=False)
 interpreters.run_string(number, {NATIVE + "double_free()"!r})
 interpreters.destroy(number)
 """
