@@ -124,7 +124,8 @@ import hakmem
 hakmem.install()
 arena = hakmem.lib.hk_arena_default()
 def is_ours(buffer):
-    return hakmem.lib.hk_arena_owns(arena, hakmem.ffi.cast("void *", ctypes.addressof(ctypes.c_char.from_buffer(buffer))))
+    address = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
+    return hakmem.lib.hk_arena_owns(arena, hakmem.ffi.cast("void *", address))
 assert not is_ours(old)
 assert is_ours(bytearray(100_000))
 old.extend(bytes(1_000_000))                # their realloc
@@ -240,8 +241,16 @@ def test_refusals_by_the_start_of_python() -> None:
     assert python(code, "-E", PYTHONMALLOC="debug", PYTHONDEVMODE="1").stdout == ""
 
 
-def test_refusals_by_the_kind_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it may look to the checks, whatever other tests have done."""
     monkeypatch.delenv("PYTHONMALLOC", raising=False)
+    monkeypatch.setattr(hakmem._memory, "installed_domains", lambda: ())
+
+
+@pytest.mark.usefixtures("nothing_installed")
+def test_refusals_by_the_kind_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = hakmem.installed_domains()
     variables = sysconfig.get_config_vars() | {"Py_GIL_DISABLED": 1}
     monkeypatch.setattr(sysconfig, "get_config_var", variables.get)
     for late in (False, True):
@@ -252,13 +261,13 @@ def test_refusals_by_the_kind_of_python(monkeypatch: pytest.MonkeyPatch) -> None
             )
     with pytest.raises(RuntimeError, match="domain mem cannot be served from hakmem: a free-threaded build needs"):
         hakmem.install()
-    assert hakmem.installed_domains() == ()
+    assert hakmem.installed_domains() == before
     monkeypatch.setattr(sys.implementation, "name", "pypy")
     assert why_not("raw", late=False) == "pypy has no such domains; CPython has"
 
 
+@pytest.mark.usefixtures("nothing_installed")
 def test_refusal_while_tracing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PYTHONMALLOC", raising=False)
     monkeypatch.setattr(tracemalloc, "is_tracing", lambda: True)
     assert why_not("obj", late=False) is None
     with pytest.raises(RuntimeError, match="domain raw cannot be served from hakmem: tracemalloc is tracing"):
@@ -324,7 +333,7 @@ assert seen == [
 def test_misuse_without_a_hook(start: tuple[tuple[str, ...], str]) -> None:
     done = python(start[1] + NATIVE + "double_free()\nprint('on')", *start[0])
     assert (done.returncode, done.stdout) == (0, "on\n")
-    assert "Exception ignored in: \"memory of CPython's own\"\n" in done.stderr
+    assert 'Exception ignored in: "memory of CPython\'s own"\n' in done.stderr
     assert "MisuseError: HK_ERR_DOUBLE_FREE: the block is free already: a block of 112 bytes at 0x" in done.stderr
     assert done.stderr.endswith(" in arena 'process', given to PyMem_Free\n")
 

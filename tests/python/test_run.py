@@ -17,7 +17,8 @@ import pytest
 # What a program can see of how it was started.
 TELL = """
 import json, os, sys
-flags = [getattr(sys.flags, name) for name in dir(sys.flags) if not name.startswith("_") and name not in ("count", "index")]
+names = [name for name in dir(sys.flags) if not name.startswith("_") and name not in ("count", "index")]
+flags = [getattr(sys.flags, name) for name in names]
 print(json.dumps([sys.argv, sys.orig_argv, sys.executable, sys.path, list(map(str, flags)), sys.warnoptions,
     sys._xoptions, dict(os.environ), os.getcwd(), __name__, globals().get("__file__"), sys.flags.optimize]))
 """
@@ -202,6 +203,13 @@ def test_statistics_as_text() -> None:
     assert python(*HAKMEM, "--stats", "-", stdin="print(6 * 7)").stdout == "42\n"
 
 
+def test_statistics_by_a_signal() -> None:
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGUSR1); print('on')"
+    done = python(*HAKMEM, "-c", code, HAKMEM_STATS_SIGNAL="USR1")
+    assert (done.returncode, done.stdout) == (0, "on\n")
+    assert done.stderr.startswith("memory of python")
+
+
 def test_heap_map(tmp_path: Path) -> None:
     code = "import os; print(os.getpid()); os.chdir('/')"
     number = run("--heap-map", str(tmp_path / "map-%p.svg"), "-c", code).strip()
@@ -216,7 +224,11 @@ def test_heap_map(tmp_path: Path) -> None:
 def test_refusals() -> None:
     code = ("-c", "print('ran')")
     refusals: list[tuple[tuple[str, ...], dict[str, str], str]] = [
-        ((), {"PYTHONMALLOC": "malloc"}, "PYTHONMALLOC=malloc puts its own allocators in force: start Python without it"),
+        (
+            (),
+            {"PYTHONMALLOC": "malloc"},
+            "PYTHONMALLOC=malloc puts its own allocators in force: start Python without it",
+        ),
         (("-X", "dev"), {}, "the development mode (-X dev, PYTHONDEVMODE) puts its own allocators in force"),
         ((), {"PYTHONDEVMODE": "1"}, "the development mode (-X dev, PYTHONDEVMODE) puts its own allocators in force"),
     ]

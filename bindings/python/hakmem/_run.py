@@ -28,8 +28,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         allow_abbrev=False,
         help="a program, with CPython's own memory from hakmem",
         description="Runs a Python program with CPython's own memory from hakmem, from the start of the interpreter. "
-        "It runs in this process, as if python itself had started it, with the options that python was given. SCRIPT may "
-        "be - for standard input. Programs that it starts are not concerned.",
+        "It runs in this process, as if python itself had started it, with the options that python was given. SCRIPT "
+        "may be - for standard input. Programs that it starts are not concerned.",
     )
     parser.add_argument(
         "--limit",
@@ -126,7 +126,9 @@ def _environment(parser: argparse.ArgumentParser, options: argparse.Namespace) -
     if not early.exists():
         parser.error(f"{early} is not there: the package is not installed as a whole")
     if any(character in str(early) for character in " :$"):
-        parser.error(f"the system cannot preload {str(early)!r}: there is a blank, a colon or a dollar sign in its name")
+        parser.error(
+            f"the system cannot preload {str(early)!r}: there is a blank, a colon or a dollar sign in its name"
+        )
     before = os.environ.get("LD_PRELOAD")
     changes = {"LD_PRELOAD": str(early) if not before else f"{early}:{before}"}
     if options.limit is not None:
