@@ -1,13 +1,14 @@
 /* misuse: from the library's reports to Python's exceptions.
  *
- * The library calls the handler in the middle of a free or an allocation, on any thread, with or without the GIL. So the
- * handler calls nothing of Python's that allocates: it fills in the record that the function which called the library
- * has put up for its thread. When the library has returned, that function hands the record to hakmem._errors.
+ * The library calls the handler in the middle of a free or an allocation, on any thread, with or without the GIL. So
+ * the handler calls nothing of Python's that allocates: it fills in the record that the function which called the
+ * library has put up for its thread. When the library has returned, that function hands the record to hakmem._errors.
  *
  * Where there is no such function, it was CPython itself that called the library. Then the record waits for the main
- * thread, which surfaces it as soon as it runs Python code; where that will not be, it becomes a line on standard error.
- * It waits in `waiting`: any thread moves a slot from EMPTY by FILLING to FULL, and whoever takes it, under the GIL or at
- * the very end, from FULL by FILLING to EMPTY. */
+ * thread, which surfaces it as soon as it runs Python code; where that will not be, it becomes a line on standard
+ * error. It waits in `waiting`: any thread moves a slot from EMPTY by FILLING to FULL, and whoever takes it, under the
+ * GIL or at the very end, from FULL by FILLING to EMPTY.
+ */
 #include "memory.h"
 
 #include "report.h"
