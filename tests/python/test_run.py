@@ -413,7 +413,6 @@ def test_subinterpreters() -> None:
     assert run("-c", INTERPRETERS + "work(); work()" + CHECK) == ""
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="interpreters have a lock of their own since 3.12")
 def test_subinterpreters_at_the_same_time() -> None:
     code = """
 threads = [threading.Thread(target=work) for _ in range(4)]
