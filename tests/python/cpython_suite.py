@@ -163,7 +163,9 @@ def expected(module: str, plain: Outcomes) -> Outcomes:
 def compare_module(module: str) -> tuple[Outcomes, list[str]]:
     """The plain outcomes, and what is wrong with the others."""
     with ThreadPoolExecutor() as pool:
-        (plain, _), (found, output) = pool.map(lambda on_hakmem: run_module(module, on_hakmem), (False, True))
+        (plain, plain_output), (found, output) = pool.map(
+            lambda on_hakmem: run_module(module, on_hakmem), (False, True)
+        )
     wanted = expected(module, plain)
     wrong = [
         f"{test}: plain {plain.get(test)}, expected on hakmem {wanted.get(test)}, on hakmem {found.get(test)}"
@@ -176,7 +178,8 @@ def compare_module(module: str) -> tuple[Outcomes, list[str]]:
         if plain[test] == end
     ]
     if wrong:
-        wrong += [f"    {line}" for line in output.splitlines()[-100:]]
+        for title, text in (("plain", plain_output), ("on hakmem", output)):
+            wrong += [f"    {title}: {line}" for line in text.splitlines()[-50:]]
     return plain, wrong
 
 
