@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -252,6 +253,8 @@ def compare_under_valgrind() -> bool:
 
 
 def main(arguments: list[str]) -> int:
+    # A shell ignores it for what it starts in the background, and so would the tests, some of which wait for it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     words = arguments or ["quick"]
     if words[0] == "valgrind":
         return 0 if compare_under_valgrind() else 1
