@@ -1,8 +1,10 @@
-"""The snippets of the documentation, each run by itself."""
+"""The snippets of the documentation, each in a process of its own, as some change the process for good."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,11 @@ SNIPPETS = [
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
-def test_snippet(snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    exec(compile(snippet, "snippet", "exec"), {"__name__": "snippet"})
+def test_snippet(snippet: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", snippet], cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_there_are_snippets() -> None:

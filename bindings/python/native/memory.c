@@ -124,8 +124,21 @@ HKI_INLINE void *allocate_zeroed(const domain *domain, size_t count, size_t size
 
 /* ---- free ---- */
 
+/* The granule that an address lies in, at its start or not. */
+static uintptr_t granule_around(const char *pointer) {
+    return hki_granule_of(pointer - (uintptr_t)pointer % HKI_GRANULE_SIZE);
+}
+
+/* Whether it is the previous allocators'. In a window that is reserved nobody else has anything; else all between our
+ * segments may be theirs. */
 static bool is_foreign(const void *pointer) {
-    return !hki_granule_exists(hki_granule_of(pointer));
+    return !hki_granule_exists(granule_around(pointer)) ||
+           (hki_segments_are_scarce() && hki_block_find(pointer).kind == HK_POINTER_FOREIGN);
+}
+
+/* The scope in whose arena an address in our window lies; NULL: in none. */
+static native_scope *owner_of(const domain *domain, const void *pointer) {
+    return is_scoped(domain) ? native_scope_of(granule_around(pointer)) : NULL;
 }
 
 static void process_free(const domain *domain, hki_target target) {
@@ -135,8 +148,6 @@ static void process_free(const domain *domain, hki_target target) {
 }
 
 static HKI_MISS void free_slow(const domain *domain, void *pointer) {
-    uintptr_t granule = hki_granule_of(pointer);
-    hki_found found;
     if (pointer == NULL)
         return;
     if (is_foreign(pointer)) {
@@ -144,12 +155,11 @@ static HKI_MISS void free_slow(const domain *domain, void *pointer) {
         previous->free(previous->ctx, pointer);
         return;
     }
-    const native_scope *scope = is_scoped(domain) ? native_scope_of(granule) : NULL;
+    const native_scope *scope = owner_of(domain, pointer);
     const hki_target target = hki_target_of(domain->free_function, pointer);
     if (scope == NULL)
         process_free(domain, target);
-    else if (!hki_heap_find(&scope->arena->heap, granule, &found) ||
-             !hki_heap_push(&scope->arena->heap, granule, found))
+    else if (!hki_process_push_to(&scope->arena->heap, pointer))
         (void)hki_free(scope->arena, target);
 }
 
@@ -182,7 +192,7 @@ static void *process_realloc(const domain *domain, hki_target target, size_t siz
 /* Where there are scopes. */
 static void *reallocate_scoped(const domain *domain, hki_target target, size_t size) {
     native_scope *payer = native_scope_current();
-    const native_scope *owner = native_scope_of(hki_granule_of(target.pointer));
+    const native_scope *owner = owner_of(domain, target.pointer);
     hki_block block = hki_block_find(target.pointer);
     if (block.status == HK_OK && owner != payer)
         return move(domain, target.pointer, block.size, size);
