@@ -243,6 +243,12 @@ hk_status hk_arena_free_sized(hk_arena *handle, void *pointer, size_t size) {
 }
 
 void *hk_arena_realloc(hk_arena *handle, void *pointer, size_t size) {
+    hki_arena *arena = hki_arena_find_ordinary(handle);
+    if (HKI_LIKELY(arena != NULL) && HKI_LIKELY(size - 1 < HKI_SMALL_MAX)) {
+        void *resized = hki_heap_resize_small(hki_thread_heap(arena), arena->heap.class_table, pointer, size);
+        if (HKI_LIKELY(resized != NULL))
+            return resized;
+    }
     return realloc_slow(handle, hki_target_of("hk_arena_realloc", pointer), size);
 }
 
@@ -259,15 +265,7 @@ HKI_INLINE void *move_small(hki_arena *arena, void *pointer, size_t old_size, si
         return NULL;
     if (from == to)
         return pointer;
-    if (HKI_UNLIKELY(hki_heap_is_full(heap, from)))
-        return NULL;
-    uintptr_t copy = hki_heap_pop(heap, to);
-    if (HKI_UNLIKELY(copy == 0))
-        return NULL;
-    memcpy(hki_granule_address(copy), pointer, hki_min(old_size, size));
-    found.live = atomic_load_explicit(found.word, memory_order_relaxed); /* the copy's bit may be in the same word */
-    hki_heap_push(heap, granule, found);
-    return hki_granule_address(copy);
+    return hki_heap_move(heap, granule, found, to, hki_min(old_size, size));
 }
 
 void *hk_arena_realloc_sized(hk_arena *handle, void *pointer, size_t old_size, size_t size) {

@@ -19,6 +19,8 @@
 #include "run.h"
 #include "unit.h"
 
+#include <string.h>
+
 struct hki_arena;
 
 typedef struct hki_class_books {
@@ -147,6 +149,32 @@ static inline uint32_t hki_heap_stacked(const hki_heap *heap, unsigned size_clas
     const uintptr_t *top = atomic_load_explicit(&heap->top[size_class], memory_order_relaxed);
     size_t count = ((uintptr_t)top - (uintptr_t)bottom) / sizeof *top;
     return size_class < HKI_CLASSES && count <= hki_classes[size_class].stack_slots ? (uint32_t)count : 0;
+}
+
+/* Moves a block that was found to the class `to`, with `bytes` of its contents, from stack to stack. Returns the other
+ * block; NULL, and nothing has changed, if one of the stacks does not allow it. */
+HKI_INLINE void *hki_heap_move(hki_heap *heap, uintptr_t granule, hki_found found, unsigned to, size_t bytes) {
+    if (HKI_UNLIKELY(hki_heap_is_full(heap, found.size_class)))
+        return NULL;
+    uintptr_t copy = hki_heap_pop(heap, to);
+    if (HKI_UNLIKELY(copy == 0))
+        return NULL;
+    memcpy(hki_granule_address(copy), hki_granule_address(granule), bytes);
+    found.live = atomic_load_explicit(found.word, memory_order_relaxed); /* the copy's bit may be in the same word */
+    hki_heap_push(heap, granule, found);
+    return hki_granule_address(copy);
+}
+
+/* A small block of this heap's, resized to a small size from 1 up: itself if its class serves, else moved. NULL, and
+ * nothing has changed, if it is not as simple as that. */
+HKI_INLINE void *hki_heap_resize_small(hki_heap *heap, const uint8_t *class_table, void *pointer, size_t size) {
+    uintptr_t granule = hki_granule_of(pointer);
+    hki_found found;
+    if (HKI_UNLIKELY(!hki_heap_find(heap, granule, &found)) || HKI_UNLIKELY(found.size_class == HKI_CLASS_LARGE))
+        return NULL;
+    unsigned to = hki_class_of(class_table, size);
+    size_t old_size = hki_classes[found.size_class].size;
+    return found.size_class == to ? pointer : hki_heap_move(heap, granule, found, to, hki_min(old_size, size));
 }
 
 /* Which class should serve a request of a class. In a heap of one unit a class that is only beginning does not get

@@ -33,10 +33,8 @@ def tell(*command: str) -> str:
 
 
 def test_the_extension_is_a_good_guest() -> None:
-    assert [line.split()[0] for line in tell("nm", "-DP", "--defined-only").splitlines()] == [
-        "PyInit__native",
-        "hakmem_python_start_early",
-    ]
+    names = [line.split()[0] for line in tell("nm", "-DP", "--defined-only").splitlines()]
+    assert names == ["PyInit__native", "hakmem_python_start_early"]
     assert "NODELETE" in tell("readelf", "--wide", "--dynamic")
     thread_local = next(
         line.split() for line in tell("readelf", "--wide", "--segments").splitlines() if " TLS " in line

@@ -35,6 +35,12 @@ Test(size_class, alignment_8_has_every_multiple_of_8_up_to_128) {
         cr_assert_eq(size_of_class(hki_class_table_8, size), hki_align_up(size, 8));
 }
 
+Test(size_class, objects_have_24_and_else_what_alignment_16_has) {
+    for (size_t size = 0; size <= HKI_SMALL_MAX; size++)
+        cr_assert_eq(size_of_class(hki_class_table_object, size),
+                     size > 16 && size <= 24 ? 24 : size_of_class(hki_class_table_16, size));
+}
+
 /* Counted from the size rounded up to the alignment, as the header says. */
 static void assert_waste(const uint8_t *table, size_t alignment) {
     for (size_t size = 64; size <= HKI_SMALL_MAX; size++) {

@@ -54,6 +54,52 @@ Test(thread, heap_of_the_default_arena_is_at_hand, .init = let_start) {
     hk_free(block);
 }
 
+/* ---- a heap that something other than threads guards ---- */
+
+static hki_heap *take_shared_heap(void) {
+    hki_heap *heap = hki_arena_take_heap(hki_arena_find(hk_arena_default()));
+    cr_assert_not_null(heap);
+    return heap;
+}
+
+Test(thread, adopted_heap_serves_until_it_is_released, .init = let_start) {
+    void *own = hk_malloc(40);
+    hki_heap *before = hki_self.heap, *shared = take_shared_heap();
+    cr_assert_neq(shared, before);
+    hki_adoption adoption = hki_thread_adopt(shared);
+    void *block = hk_malloc(40);
+    cr_assert_eq(atomic_load(&hki_granule_unit(hki_granule_of(block))->owner), (uintptr_t)shared);
+    hk_free(own); /* of the heap that is not in force: as by another thread */
+    hki_thread_release(shared, adoption);
+    cr_assert_eq(hki_self.heap, before);
+    cr_assert_eq(owned_heaps(), 1);
+    cr_assert(hki_heap_has_pending(before));
+    hk_free(block);
+    cr_assert(hki_heap_has_pending(shared));
+    cr_assert_eq(hk_arena_check(hk_arena_default()), HK_OK);
+    cr_assert_eq(live_blocks(hk_arena_default()), 0);
+}
+
+static void *adopt_and_release(void *shared) {
+    hki_self.borrows = true; /* as when the thread's exit handler has run */
+    hki_adoption adoption = hki_thread_adopt(shared);
+    for (int i = 0; i < 1000; i++)
+        cr_assert_not_null(hk_malloc(100));
+    hki_thread_release(shared, adoption);
+    cr_assert(hki_self.borrows && hki_self.owned == NULL && hki_self.heap == &hki_empty_heap);
+    return NULL;
+}
+
+Test(thread, adopted_heap_is_not_given_away_by_a_thread_that_borrows, .init = let_start) {
+    hki_heap *shared = take_shared_heap();
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, adopt_and_release, shared), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(idle_heaps(hki_arena_find(hk_arena_default())), 0);
+    cr_assert_eq(live_blocks(hk_arena_default()), 1000);
+    cr_assert_eq(hk_arena_check(hk_arena_default()), HK_OK);
+}
+
 Test(thread, one_thread_arena_has_its_heap_inside, .init = let_start) {
     hk_arena *handle = make_plain_arena();
     hki_arena *arena = hki_arena_find(handle);

@@ -26,9 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         config.add_argument(f"--{kind}", dest="kinds", action="append_const", const=kind, help=what)
     run = _run.add_parser(commands)
-    options = parser.parse_args([*words[:1], *_run.split(words[1:])] if words[:1] == ["run"] else words)
-    if options.command == "run":
-        _run.run(run, options)
+    if words[:1] == ["run"]:
+        _run.run(run, words[1:])
+    options = parser.parse_args(words)
     if options.command == "config":
         if not options.kinds:
             config.error("say which: --includes, --cmakedir or --libs")

@@ -49,16 +49,16 @@ def error_policy() -> ErrorPolicy:
 def set_error_policy(policy: ErrorPolicy) -> None:
     """Sets what happens to misuse, in the whole process.
 
-    "raise": MisuseError, or `sys.unraisablehook` where an object is collected; "report": MisuseWarning; "ignore":
-    nothing; "abort": a line on standard error and the end of the process. Without HAKMEM_ON_ERROR in the environment,
-    the first policy is "raise".
+    "raise": MisuseError, or `sys.unraisablehook` where an object is collected or CPython's own memory was misused;
+    "report": MisuseWarning; "ignore": nothing; "abort": a line on standard error and the end of the process. Without
+    HAKMEM_ON_ERROR in the environment, the first policy is "raise".
     """
     global _policy
     if policy not in get_args(ErrorPolicy):
         raise ValueError(f"the policy is {policy!r}; it can be one of {', '.join(map(repr, get_args(ErrorPolicy)))}")
     _policy = policy
-    catch_misuse(policy != "abort")
-    check_status(lib.hk_set_error_policy(lib.HK_ON_ERROR_ABORT))
+    check_status(lib.hk_set_error_policy(lib.HK_ON_ERROR_IGNORE if policy == "ignore" else lib.HK_ON_ERROR_ABORT))
+    catch_misuse(policy in ("raise", "report"))
 
 
 def check_status(status: int) -> None:
@@ -72,6 +72,8 @@ def surface(status: str, sentence: str, function: str, address: int, block_size:
     """Called by the native part when the library has reported misuse."""
     place = f"a block of {block_size} bytes at {address:#x}" if block_size else f"address {address:#x}"
     message = f"{status}: {sentence}: {place}" + (f" in arena {arena!r}" if arena else "")
+    if function.startswith("Py"):
+        message += f", given to {function}"
     if _policy == "raise":
         raise MisuseError(
             message, status=status, function=function, address=address, block_size=block_size, arena=arena

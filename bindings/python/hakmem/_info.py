@@ -10,6 +10,7 @@ from typing import Any
 
 from hakmem import __version__, _native
 from hakmem._errors import error_policy
+from hakmem._memory import DOMAINS, installed_domains, why_not
 
 
 def information() -> dict[str, Any]:
@@ -32,7 +33,8 @@ def information() -> dict[str, Any]:
                 "possible": numpy_serves,
                 "how": "with hakmem.numpy_arena(arena):" if numpy_serves else "needs NumPy 1.22 or newer",
             },
-        },
+        }
+        | {f"cpython {domain}": _route_of(domain) for domain in DOMAINS},
     }
 
 
@@ -49,6 +51,19 @@ def as_text(information: dict[str, Any]) -> str:
     for name, route in information["routes"].items():
         lines.append(f"  {name:<24}{'yes' if route['possible'] else 'no'}: {route['how']}")
     return "\n".join(lines)
+
+
+def _route_of(domain: str) -> dict[str, Any]:
+    """Of one of CPython's domains: also whether it is served from hakmem now."""
+    installed = domain in installed_domains()
+    early, late = why_not(domain, late=False), why_not(domain, late=True)
+    if installed:
+        how = "installed"
+    elif early is None:
+        how = "python -m hakmem run" + (", or hakmem.install()" if late is None else f"; not hakmem.install(): {late}")
+    else:
+        how = early
+    return {"possible": installed or early is None, "how": how, "installed": installed}
 
 
 def _options() -> list[dict[str, Any]]:

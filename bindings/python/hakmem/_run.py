@@ -17,6 +17,7 @@ from hakmem._sizes import parse_size
 _SMALLEST_LIMIT = 1 << 10
 _LARGEST_LIMIT = 1 << 40
 _AT_SECURE = 23
+_OPTIONS_WITH_VALUES = ("--limit", "--domains", "--heap-map")
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -24,10 +25,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "run",
         usage="python -m hakmem run [OPTION]... SCRIPT | -m MODULE | -c CODE [ARGUMENT]...",
+        allow_abbrev=False,
         help="a program, with CPython's own memory from hakmem",
         description="Runs a Python program with CPython's own memory from hakmem, from the start of the interpreter. "
-        "It runs in this process, as if python itself had started it, with the same options. Programs that it starts "
-        "are not concerned.",
+        "It runs in this process, as if python itself had started it, with the options that python was given. SCRIPT "
+        "may be - for standard input. Programs that it starts are not concerned.",
     )
     parser.add_argument(
         "--limit",
@@ -56,30 +58,41 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=_map_file,
         help="at exit, draw CPython's memory into FILE, as SVG; %%p in FILE stands for the process's number",
     )
-    parser.add_argument("-m", dest="module", metavar="MODULE", nargs=argparse.REMAINDER, help="run a module")
-    parser.add_argument("-c", dest="code", metavar="CODE", nargs=argparse.REMAINDER, help="run code")
-    parser.add_argument(
-        "script", metavar="SCRIPT", nargs=argparse.REMAINDER, help="run a file, or - for standard input"
-    )
     return parser
 
 
-def split(arguments: Sequence[str]) -> list[str]:
-    """The arguments of the command with --stats as argparse needs it: what follows it is never its value."""
-    split_arguments: list[str] = []
-    rest = iter(arguments)
-    for argument in rest:
-        split_arguments.append("--stats=1" if argument == "--stats" else argument)
-        if argument in ("--limit", "--domains", "--heap-map"):
-            split_arguments += [value for value in [next(rest, None)] if value is not None]
-        elif not argument.startswith("--"):
-            break
-    return [*split_arguments, *rest]
+def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The command's own options, as argparse needs them, and the program as python itself is to be given it."""
+    options: list[str] = []
+    at = 0
+    while at < len(arguments) and _is_own_option(arguments[at]):
+        # What follows --stats is never its value.
+        options.append("--stats=1" if arguments[at] == "--stats" else arguments[at])
+        at += 1
+        if options[-1] in _OPTIONS_WITH_VALUES:
+            options += arguments[at : at + 1]
+            at += 1
+    program = list(arguments[at:])
+    # Python needs it, too, where the name of a script begins with a dash.
+    if program[:1] == ["--"] and not (len(program) > 1 and program[1].startswith("-")):
+        program.pop(0)
+    return options, program
 
 
-def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> NoReturn:
+def _is_own_option(argument: str) -> bool:
+    return argument.startswith("-") and argument not in ("-", "--") and argument[:2] not in ("-m", "-c")
+
+
+def run(parser: argparse.ArgumentParser, words: Sequence[str]) -> NoReturn:
     """Becomes the program."""
-    program = _program(parser, options)
+    own_words, program = split(words)
+    options, unknown = parser.parse_known_args(own_words)
+    for word in unknown:
+        parser.error(f"there is no option {word}; options of python's own stand before -m hakmem")
+    if not program:
+        parser.error("which program is to run? SCRIPT, -m MODULE or -c CODE")
+    if program in (["-m"], ["-c"]):
+        parser.error(f"argument {program[0]}: expected one argument")
     for domain in options.domains:
         reason = why_not(domain, late=False)
         if reason is not None:
@@ -93,28 +106,16 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> NoRetur
     environment = _environment(parser, options)
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(sys.executable, [sys.executable, *_interpreter_options(), *program], environment)
-
-
-def _program(parser: argparse.ArgumentParser, options: argparse.Namespace) -> list[str]:
-    for option, words in (("-m", options.module), ("-c", options.code)):
-        if words is not None:
-            if not words:
-                parser.error(f"argument {option}: expected one argument")
-            return [option, *words]
-    script = options.script[1:] if options.script[:1] == ["--"] else options.script
-    if not script:
-        parser.error("which program is to run? SCRIPT, -m MODULE or -c CODE")
-    return list(script)
+    os.execve(sys.executable, [sys.orig_argv[0], *_interpreter_options(), *program], environment)
 
 
 def _interpreter_options() -> list[str]:
     """What stood between `python` and `-m hakmem run`."""
     words = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv[1:])]
-    if words and words[-1] == "hakmem":
+    if words and words[-1] in ("hakmem", "hakmem.__main__"):
         words.pop()
     last = words.pop() if words else "-m"
-    last = last.removesuffix("hakmem").removesuffix("m")
+    last = last.removesuffix(".__main__").removesuffix("hakmem").removesuffix("m")
     return words if last == "-" else [*words, last]
 
 
@@ -124,8 +125,10 @@ def _environment(parser: argparse.ArgumentParser, options: argparse.Namespace) -
     early = native.with_name("_early.so")
     if not early.exists():
         parser.error(f"{early} is not there: the package is not installed as a whole")
-    if any(character in str(early) for character in " :"):
-        parser.error(f"the system cannot preload {str(early)!r}: there is a blank or a colon in its name")
+    if any(character in str(early) for character in " :$"):
+        parser.error(
+            f"the system cannot preload {str(early)!r}: there is a blank, a colon or a dollar sign in its name"
+        )
     before = os.environ.get("LD_PRELOAD")
     changes = {"LD_PRELOAD": str(early) if not before else f"{early}:{before}"}
     if options.limit is not None:
@@ -162,6 +165,7 @@ def _domains(text: str) -> list[str]:
 def _map_file(text: str) -> str:
     """Absolute, as the program may change its folder."""
     path = Path(text).absolute()
-    if not text or path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+    can_write = os.access(path, os.W_OK) if path.exists() else os.access(path.parent, os.W_OK | os.X_OK)
+    if not text or path.is_dir() or not can_write:
         raise argparse.ArgumentTypeError(f"{text!r} is no file that can be written to")
     return str(path)

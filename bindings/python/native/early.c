@@ -8,45 +8,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void restore(const char *name) {
+static bool restore(const char *name) {
     enum { LONGEST = 256 };
     static const char prefix[] = "HAKMEM_PYTHON_WAS_";
     char was[LONGEST];
     if (strlen(name) + sizeof prefix > sizeof was)
-        return;
+        return true;
     strcpy(was, prefix);
     strcat(was, name);
     const char *value = getenv(was);
-    if (value != NULL)
-        setenv(name, value, 1);
-    else
-        unsetenv(name);
-    unsetenv(was);
+    bool done = value != NULL ? setenv(name, value, 1) == 0 : unsetenv(name) == 0;
+    return unsetenv(was) == 0 && done;
 }
 
-/* HAKMEM_PYTHON_CHANGED has the names, separated by commas. */
+/* HAKMEM_PYTHON_CHANGED has the names, separated by commas. False if there is no memory. */
 static bool restore_all(void) {
     const char *changed = getenv("HAKMEM_PYTHON_CHANGED");
     char *names = changed != NULL ? strdup(changed) : NULL;
     char *rest = NULL;
-    if (names == NULL)
-        return changed == NULL;
-    for (char *name = strtok_r(names, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest))
-        restore(name);
+    bool done = names != NULL || changed == NULL;
+    for (char *name = names != NULL ? strtok_r(names, ",", &rest) : NULL; name != NULL;
+         name = strtok_r(NULL, ",", &rest))
+        done &= restore(name);
     free(names);
-    return true;
+    return done;
+}
+
+/* As hakmem._errors has it: all other policies, and what is none, leave misuse to Python. */
+static bool leaves_misuse_to_library(void) {
+    const char *policy = getenv("HAKMEM_ON_ERROR");
+    return policy != NULL && (strcmp(policy, "abort") == 0 || strcmp(policy, "ignore") == 0);
 }
 
 const char *hakmem_python_start_early(void) {
     const char *domains = getenv("HAKMEM_PYTHON_DOMAINS");
     if (domains == NULL || !native_install_named(domains))
         return "HAKMEM_PYTHON_DOMAINS names no domains";
+    if (!leaves_misuse_to_library())
+        native_misuse_start();
     hkm_exit_begin();
-    if (!restore_all())
-        return "there is no memory";
-    return NULL;
+    return restore_all() ? NULL : "there is no memory";
 }
 
 __attribute__((destructor)) static void end(void) {
+    native_misuse_finish();
     hkm_exit_end();
 }

@@ -1,11 +1,11 @@
 /* memory: CPython's allocators. See memory.h.
  *
  * The domains mem and obj share one heap, which the GIL guards: objects that one thread makes and another one ends never
- * leave it. Interpreters may have a lock of their own from Python 3.12 on; when the first of them is made, which an audit
- * hook tells, all but the main one turn to the heaps of their threads, as raw does anyway.
+ * leave it. Interpreters may have a lock of their own from Python 3.12 on: as long as there are any but the main one,
+ * they use the heaps of their threads, as raw does anyway.
  *
- * State: that heap; the allocators that were there before. Blocks of theirs that turn up, as they do when ours were installed late,
- * go back to them; the registry tells whose a block is. Ours stay for ever, since their blocks do.
+ * State: that heap; the allocators that were there before. Blocks of theirs that turn up, as they do when ours were
+ * installed late, go back to them; the registry tells whose a block is. Ours stay for ever, since their blocks do.
  *
  * A block that grows goes to whom the running code is charged to. */
 #include "memory.h"
@@ -25,7 +25,6 @@ static struct {
 
 hki_heap *native_gil_heap = &hki_empty_heap; /* a heap of the process's arena, as soon as mem or obj are installed */
 hki_heap *native_heap = &hki_empty_heap;
-bool native_has_interpreters; /* others than the main one */
 
 static const char *const domain_names[DOMAINS] = {
     [PYMEM_DOMAIN_RAW] = "raw",
@@ -47,34 +46,24 @@ HKI_INLINE bool is_scoped(const domain *domain) {
 
 /* ---- the heap ---- */
 
-static bool is_main_interpreter(void) {
-    const PyThreadState *thread = _PyThreadState_UncheckedGet();
-    return thread != NULL && thread->interp == PyInterpreterState_Main();
-}
-
-static HKI_MISS hki_heap *heap_of_interpreter(hki_heap *heap_of_main) {
-    return is_main_interpreter() ? heap_of_main : hki_self.heap;
+/* The GIL that guards the heaps of mem and obj is the caller's. */
+HKI_INLINE bool has_gil_of_main(void) {
+    return HKI_LIKELY(native_is_alone() || native_is_in_main());
 }
 
 /* The caller's own of the process's arena. */
 static hki_heap *process_heap_of(const domain *domain) {
-    if (domain->number == PYMEM_DOMAIN_RAW)
-        return hki_self.heap;
-    return HKI_UNLIKELY(native_has_interpreters) ? heap_of_interpreter(native_gil_heap) : native_gil_heap;
+    return domain->number != PYMEM_DOMAIN_RAW && has_gil_of_main() ? native_gil_heap : hki_self.heap;
 }
 
 /* That, or the heap of the scope that was current at the last look. */
 HKI_INLINE hki_heap *heap_of(const domain *domain) {
-    if (domain->number == PYMEM_DOMAIN_RAW)
-        return hki_self.heap;
-    return HKI_UNLIKELY(native_has_interpreters) ? heap_of_interpreter(native_heap) : native_heap;
+    return domain->number != PYMEM_DOMAIN_RAW && has_gil_of_main() ? native_heap : hki_self.heap;
 }
 
 /* After a look: the scope that pays; NULL: the process does. */
 static native_scope *payer_of(const domain *domain) {
-    if (!is_scoped(domain) || (native_has_interpreters && !is_main_interpreter()))
-        return NULL;
-    return native_seen.scope;
+    return is_scoped(domain) && has_gil_of_main() ? native_seen.scope : NULL;
 }
 
 /* For the slow ways, which take a thread's heaps to be its own. */
@@ -145,8 +134,21 @@ HKI_INLINE void *allocate_zeroed(const domain *domain, size_t count, size_t size
 
 /* ---- free ---- */
 
+/* The granule that an address lies in, at its start or not. */
+static uintptr_t granule_around(const char *pointer) {
+    return hki_granule_of(pointer - (uintptr_t)pointer % HKI_GRANULE_SIZE);
+}
+
+/* Whether it is the previous allocators'. In a window that is reserved nobody else has anything; else all between our
+ * segments may be theirs. */
 static bool is_foreign(const void *pointer) {
-    return !hki_granule_exists(hki_granule_of(pointer));
+    return !hki_granule_exists(granule_around(pointer)) ||
+           (hki_segments_are_scarce() && hki_block_find(pointer).kind == HK_POINTER_FOREIGN);
+}
+
+/* The arena of a scope's in which an address in our window lies; NULL: in none. */
+static hki_arena *owner_of(const domain *domain, const void *pointer) {
+    return is_scoped(domain) ? native_scope_arena(granule_around(pointer)) : NULL;
 }
 
 static void process_free(const domain *domain, hki_target target) {
@@ -156,7 +158,6 @@ static void process_free(const domain *domain, hki_target target) {
 }
 
 static HKI_MISS void free_slow(const domain *domain, void *pointer) {
-    uintptr_t granule = hki_granule_of(pointer);
     if (pointer == NULL)
         return;
     if (is_foreign(pointer)) {
@@ -164,7 +165,7 @@ static HKI_MISS void free_slow(const domain *domain, void *pointer) {
         previous->free(previous->ctx, pointer);
         return;
     }
-    hki_arena *arena = is_scoped(domain) ? native_scope_arena(granule) : NULL;
+    hki_arena *arena = owner_of(domain, pointer);
     const hki_target target = hki_target_of(domain->free_function, pointer);
     if (arena == NULL)
         process_free(domain, target);
@@ -232,7 +233,7 @@ static void *reallocate_scoped(const domain *domain, hki_target target, size_t s
     void *moved = scope != NULL ? scope_move_small(&scope->arena->heap, domain, target.pointer, size) : NULL;
     if (HKI_LIKELY(moved != NULL))
         return moved;
-    hki_arena *owner = native_scope_arena(hki_granule_of(target.pointer));
+    hki_arena *owner = owner_of(domain, target.pointer);
     hki_arena *payer = scope != NULL ? scope->arena : NULL;
     hki_block block = hki_block_find(target.pointer);
     if (block.status == HK_OK && size > block.size && owner != payer)
@@ -293,33 +294,13 @@ DOMAIN(obj, PYMEM_DOMAIN_OBJ, object, "PyObject_")
 
 /* ---- install ---- */
 
-/* A hook costs something wherever Python audits, so there is none where it is not needed. */
-#if PY_VERSION_HEX >= 0x030C0000
-static int on_audit(const char *event, PyObject *arguments, void *unused) {
-    (void)arguments;
-    (void)unused;
-    if (strcmp(event, "cpython.PyInterpreterState_New") == 0 && PyInterpreterState_Main() != NULL)
-        native_has_interpreters = true;
-    return 0;
-}
-
-static void watch_interpreters(void) {
-    native_has_interpreters =
-        PySys_AddAuditHook(on_audit, NULL) != 0 ||
-        (PyInterpreterState_Main() != NULL && PyInterpreterState_Next(PyInterpreterState_Head()) != NULL);
-}
-#else
-static void watch_interpreters(void) {
-}
-#endif
-
 static bool take_heap(void) {
     hki_arena *arena = hki_process_arena();
     hki_heap *heap = arena != NULL ? hki_arena_take_heap(arena) : NULL;
     if (heap == NULL)
         return false;
     native_gil_heap = native_heap = heap;
-    watch_interpreters();
+    native_watch_interpreters();
     return true;
 }
 

@@ -23,8 +23,20 @@ PyObject *native_installed(PyObject *module, PyObject *unused);
 extern hki_heap *native_gil_heap;
 /* and the one from which the code was served that looked last: that, or a scope's. */
 extern hki_heap *native_heap;
-/* Whether there may be interpreters with a lock of their own, which keep away from both. */
-extern bool native_has_interpreters;
+
+/* ---- interpreters.c ---- */
+
+extern PyInterpreterState *const *native_newest_interpreter;
+extern PyInterpreterState *native_main_interpreter;
+
+/* False if there may be other interpreters than the main one: then */
+HKI_INLINE bool native_is_alone(void) {
+    return PY_VERSION_HEX < 0x030C0000 || *native_newest_interpreter == native_main_interpreter;
+}
+/* tells whether the calling thread runs the main one, or there is none yet. */
+HKI_MISS bool native_is_in_main(void);
+/* From when on the two can be asked. */
+void native_watch_interpreters(void);
 
 /* ---- early.c ---- */
 

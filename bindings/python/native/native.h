@@ -121,7 +121,8 @@ typedef struct native_misuse {
     char arena_name[HK_ARENA_NAME_MAX + 1];
 } native_misuse;
 
-/* Where this thread's next report goes; NULL: to standard error. */
+/* Where this thread's next report goes. NULL: it is CPython that calls the library; then the report waits for the main
+ * thread, and is surfaced there. */
 extern _Thread_local native_misuse *native_misuse_here;
 
 /* Hands misuse to hakmem._errors, which raises, warns or is silent. -1: an exception is set. */
@@ -129,6 +130,10 @@ int native_surface(const native_misuse *misuse);
 /* The same where nothing can be raised; keeps an exception that is set already. */
 void native_surface_unraisable(const native_misuse *misuse, PyObject *context);
 PyObject *native_catch_misuse(PyObject *module, PyObject *catches);
+/* The same as catch_misuse(True), before there is an interpreter. */
+void native_misuse_start(void);
+/* When there is no interpreter any more: what still waits is written to standard error. */
+void native_misuse_finish(void);
 
 /* ---- arena.c, arena_ends.c ---- */
 

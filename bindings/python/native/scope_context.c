@@ -50,7 +50,7 @@ static void see(native_entry *entry) {
  * no value is nobody's: it is cleared, so that it is not taken for that of the next one. */
 void native_look_up(const PyThreadState *thread) {
     bool is_main = thread != NULL && thread->interp == PyInterpreterState_Main();
-    if (!is_main && native_has_interpreters)
+    if (!is_main && !native_is_alone())
         return; /* without the main one's lock */
     native_forget();
     if (!is_main || is_ending) {
