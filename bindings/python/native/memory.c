@@ -190,26 +190,6 @@ HKI_INLINE void release(const domain *domain, void *pointer) {
 
 /* ---- reallocate ---- */
 
-/* From one stack of a scope's heap to another, if both sizes are small and both stacks allow it; NULL if not. */
-HKI_INLINE void *scope_move_small(hki_heap *heap, const domain *domain, void *pointer, size_t size) {
-    uintptr_t granule = hki_granule_of(pointer);
-    hki_found found;
-    if (HKI_UNLIKELY(size > HKI_SMALL_MAX) || HKI_UNLIKELY(!hki_heap_find(heap, granule, &found)) ||
-        HKI_UNLIKELY(found.size_class == HKI_CLASS_LARGE))
-        return NULL;
-    if (found.size_class == hki_class_of(domain->class_table, size))
-        return pointer;
-    if (HKI_UNLIKELY(hki_heap_is_full(heap, found.size_class)))
-        return NULL;
-    void *block = hki_process_pop_from(heap, domain->class_table, size);
-    if (HKI_UNLIKELY(block == NULL))
-        return NULL;
-    memcpy(block, pointer, hki_min(hki_classes[found.size_class].size, size));
-    found.live = atomic_load_explicit(found.word, memory_order_relaxed); /* that of the new block may be the same */
-    hki_heap_push(heap, granule, found);
-    return block;
-}
-
 static void *move(const domain *domain, void *pointer, size_t usable, void *block) {
     if (block == NULL)
         return NULL;
@@ -230,9 +210,11 @@ static void *process_realloc(const domain *domain, hki_target target, size_t siz
 static void *reallocate_scoped(const domain *domain, hki_target target, size_t size) {
     native_look();
     native_scope *scope = payer_of(domain);
-    void *moved = scope != NULL ? scope_move_small(&scope->arena->heap, domain, target.pointer, size) : NULL;
-    if (HKI_LIKELY(moved != NULL))
-        return moved;
+    if (scope != NULL && size <= HKI_SMALL_MAX) {
+        void *resized = hki_heap_resize_small(&scope->arena->heap, domain->class_table, target.pointer, size);
+        if (HKI_LIKELY(resized != NULL))
+            return resized;
+    }
     hki_arena *owner = owner_of(domain, target.pointer);
     hki_arena *payer = scope != NULL ? scope->arena : NULL;
     hki_block block = hki_block_find(target.pointer);
