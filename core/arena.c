@@ -224,8 +224,8 @@ static void end_one(hki_arena *arena) {
         give_slot(arena);
 }
 
-/* Ends an arena that has no children and whose handle is 0 already, and the retired ones above that only had to wait for
- * it. hki_arenas_lock held. */
+/* Ends an arena that has no children and whose handle is 0 already, and the retired ones above that only had to wait
+ * for it. hki_arenas_lock held. */
 static void end(hki_arena *arena) {
     while (arena != NULL) {
         hki_arena *parent = hki_arena_parent(arena);

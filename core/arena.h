@@ -96,8 +96,8 @@ HKI_INLINE hki_heap *hki_heap_of_tag(uint32_t tag) {
     return &((hki_arena *)(void *)(hki_arena_slots.base + offset))->heap;
 }
 
-/* Makes an arena of a valid configuration. HK_ERR_NO_MEMORY if the OS refuses or all slots are taken, HK_ERR_BAD_ARENA or
- * HK_ERR_UNSUPPORTED for the parent; then *arena is NULL. */
+/* Makes an arena of a valid configuration. HK_ERR_NO_MEMORY if the OS refuses or all slots are taken, HK_ERR_BAD_ARENA
+ * or HK_ERR_UNSUPPORTED for the parent; then *arena is NULL. */
 hk_status hki_arena_create(const hk_arena_config *config, hki_arena **arena);
 /* Ends an arena. HK_ERR_BAD_ARENA if the handle is not that of a live arena, HK_ERR_BUSY if it has children. */
 hk_status hki_arena_destroy(const hk_arena *handle);
@@ -113,15 +113,16 @@ HKI_SLOW hk_status hki_arena_free_retired(hki_arena *arena, const void *pointer,
 void hki_arena_trim(hki_arena *arena, hki_heap *own);
 /* The same for all arenas, and for the pool that they share; but heaps inside of arenas follow at their next refill. */
 void hki_arenas_purge(void);
-/* The arena in the next slot behind that of `arena`, or in the first one behind NULL, that has not ended; NULL if there is
- * none. hki_arenas_lock held. */
+/* The arena in the next slot behind that of `arena`, or in the first one behind NULL, that has not ended; NULL if there
+ * is none. hki_arenas_lock held. */
 hki_arena *hki_arena_next(const hki_arena *arena);
 
 /* A heap of a thread-safe arena for the calling thread: an idle one if there is any. NULL if the OS refuses. */
 hki_heap *hki_arena_take_heap(hki_arena *arena);
 /* Gives it back: it becomes idle, or unused if its arena is gone. If `reclaim`, free memory goes back first. */
 void hki_arena_give_heap(hki_heap *heap, bool reclaim);
-/* Gives back all that the idle heaps do not need, nor the heap of the caller's own, if any; pages wait for their time. */
+/* Gives back all that the idle heaps do not need, nor the heap of the caller's own, if any; pages wait for their
+ * time. */
 void hki_arena_drain(hki_arena *arena, hki_heap *own);
 HKI_MISS void hki_arena_trim_cold(hki_arena *arena);
 /* Pages of heaps that have been idle for hki_purge_delay_ms go back. All slow ways ask. */

@@ -99,8 +99,8 @@ HKI_INLINE unsigned hki_take_row(uint64_t *word, unsigned *first) {
     return count;
 }
 
-/* Whether two names stand for the same function in this process. Compilers take two names for two functions, whatever the
- * dynamic linker will make of one of them. */
+/* Whether two names stand for the same function in this process. Compilers take two names for two functions, whatever
+ * the dynamic linker will make of one of them. */
 typedef void (*hki_function)(void);
 HKI_INLINE bool hki_is_same_function(hki_function a, hki_function b) {
     __asm__("" : "+r"(a));

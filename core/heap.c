@@ -234,8 +234,8 @@ HKI_INLINE void for_used_classes(hki_heap *heap, void (*visit)(hki_heap *heap, u
             visit(heap, word * 64 + hki_lowest_bit(bits));
 }
 
-/* In a heap of one unit and of alignment 8, lines of classes without live blocks can be had by others: a young interpreter
- * soon goes back to few classes. */
+/* In a heap of one unit and of alignment 8, lines of classes without live blocks can be had by others: a young
+ * interpreter soon goes back to few classes. */
 static void end_if_idle(hki_heap *heap, unsigned size_class) {
     const hki_class_books *books = &heap->books[size_class];
     uint32_t stacked = hki_heap_stacked(heap, size_class);

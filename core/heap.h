@@ -70,9 +70,9 @@ typedef struct hki_heap {
 } hki_heap;
 
 /* `pending` is a stack of units that others push and the owner takes whole: the number of the top one, 0 if there is
- * none, below the heap's life. All blocks of a heap may end at once, its units go to other heaps, and the heap to another
- * arena, while a thread is about to push one of the units: each time a new life begins, with a number that no heap had
- * before, and the push is refused. */
+ * none, below the heap's life. All blocks of a heap may end at once, its units go to other heaps, and the heap to
+ * another arena, while a thread is about to push one of the units: each time a new life begins, with a number that no
+ * heap had before, and the push is refused. */
 HKI_INLINE uint32_t hki_pending_unit(uint64_t pending) {
     return (uint32_t)pending;
 }

@@ -31,8 +31,9 @@ HKI_INLINE void hki_count_sub(_Atomic uint32_t *count, uint32_t n) {
     atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) - n, memory_order_relaxed);
 }
 
-/* Puts a unit on its owner's pending list, by the one thread that set its first bit in remote_lines. False if `pending`,
- * which that thread has seen, is not what it was. Release pairs with hki_heap_collect, which reads pending_next. */
+/* Puts a unit on its owner's pending list, by the one thread that set its first bit in remote_lines. False if
+ * `pending`, which that thread has seen, is not what it was. Release pairs with hki_heap_collect, which reads
+ * pending_next. */
 HKI_INLINE bool hki_heap_push_pending(hki_heap *heap, hki_unit *unit, uint64_t pending) {
     unit->pending_next = hki_pending_unit(pending);
     uint64_t pushed = (pending & ~(uint64_t)UINT32_MAX) | hki_unit_number(unit);

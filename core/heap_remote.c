@@ -24,8 +24,8 @@ static bool notify_owner(hki_unit *unit) {
  * to collect in the unit. Marks stay, so that a line where others free again and again is not written to. Whoever finds
  * remote_lines set leaves the rest to the one that set it: the owner sets it back before it looks. By now the block may
  * have been collected along with another one, and its unit may have gone back to the pool, or to another heap. As long
- * as remote_lines is not 0 a heap does not give its unit back, unless it ends; so the owner that we read after setting it,
- * if any, has to be told; and a unit without one has nothing to collect. */
+ * as remote_lines is not 0 a heap does not give its unit back, unless it ends; so the owner that we read after setting
+ * it, if any, has to be told; and a unit without one has nothing to collect. */
 static void notify(uintptr_t granule) {
     hki_unit *unit = hki_granule_unit(granule);
     uint32_t line = hki_granule_line(granule);

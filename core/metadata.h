@@ -9,8 +9,8 @@
  *   a unit that is free has no live, remote or parked bit;
  *   live & parked == 0; remote is a subset of live, but while the unit's collections is odd, and but for a bit that a
  *   double free sets and takes back;
- *   a line with a remote bit has HKI_TAG_REMOTE in its tag, or will have before the free that set the bit returns; the mark
- *   stays until the owner frees there and finds no remote bit;
+ *   a line with a remote bit has HKI_TAG_REMOTE in its tag, or will have before the free that set the bit returns; the
+ *   mark stays until the owner frees there and finds no remote bit;
  *   free_lines and the lines of the unit's runs partition its 64 lines; a clean line is free, or all blocks that
  *   reach into it are parked. */
 #ifndef HKI_METADATA_H

@@ -3,14 +3,14 @@
  *
  * Owns, for each thread, which quota of a chain was the last to refuse it.
  *
- * Invariants: held_lines <= peak_lines; held_lines grows only to at most the limit_lines of that moment; while nobody is
- * inside, held_lines = lines in use by the arena itself + held_lines of its children. A parent is set before the quota is
- * used and outlives it.
+ * Invariants: held_lines <= peak_lines; held_lines grows only to at most the limit_lines of that moment; while nobody
+ * is inside, held_lines = lines in use by the arena itself + held_lines of its children. A parent is set before the
+ * quota is used and outlives it.
  *
- * A chain is charged from below, one quota after the other, and what has been charged goes back when one refuses. All are
- * asked first, so this comes about only when others take the last lines in between; until it is undone, requests that
- * would fit in the quotas below may be refused as well. Lines go back from below, too, so that a peak may include some
- * that were on their way. */
+ * A chain is charged from below, one quota after the other, and what has been charged goes back when one refuses. All
+ * are asked first, so this comes about only when others take the last lines in between; until it is undone, requests
+ * that would fit in the quotas below may be refused as well. Lines go back from below, too, so that a peak may include
+ * some that were on their way. */
 #ifndef HKI_QUOTA_H
 #define HKI_QUOTA_H
 

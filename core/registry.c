@@ -158,8 +158,8 @@ static bool make_writable(size_t end) {
     return true;
 }
 
-/* Once private, or shared, is so for life: a thread that freed a block of a shared pool may look at its unit a long time
- * after. */
+/* Once private, or shared, is so for life: a thread that freed a block of a shared pool may look at its unit a long
+ * time after. */
 static bool is_unused(size_t segment, bool is_private) {
     return state_of(segment) == HKI_SEGMENT_UNUSED &&
            (hki_registry.segments[segment].is_private == is_private || segment >= hki_segments_end());

@@ -62,8 +62,8 @@ void *hki_slot_take(hki_slots *slots);
 
 /* Takes `count` segments in a row, the first at an address that is a multiple of `alignment` segments, maps them, makes
  * their tables writable and notes what they are for: HKI_SEGMENT_UNITS, or HKI_SEGMENT_HUGE for the first and
- * _HUGE_TAIL for the rest, or _SPARE for those of a private pool. Returns the number of the first; 0 if the OS refuses or no row is left. hki_pool_lock held,
- * as for all below. */
+ * _HUGE_TAIL for the rest, or _SPARE for those of a private pool. Returns the number of the first; 0 if the OS refuses
+ * or no row is left. hki_pool_lock held, as for all below. */
 uint32_t hki_segments_take(size_t count, size_t alignment, hki_segment_state state);
 /* Takes the `more` segments behind the huge block of `count` segments at `first`, if they are unused. */
 bool hki_segments_extend(uint32_t first, size_t count, size_t more);

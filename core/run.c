@@ -23,8 +23,8 @@ static hki_run *lay_out(uint32_t first_line, unsigned lines, unsigned size_class
     return run;
 }
 
-/* Sets the bits of `blocks` blocks in words that are 0. Where several blocks begin in a word, all words but the last have
- * the same bits, shifted. */
+/* Sets the bits of `blocks` blocks in words that are 0. Where several blocks begin in a word, all words but the last
+ * have the same bits, shifted. */
 static void set_starts(uint64_t *words, unsigned stride, unsigned blocks) {
     unsigned end = blocks * stride;
     if (stride >= 64) {

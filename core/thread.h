@@ -24,8 +24,8 @@ bool hki_thread_start(void);
 /* The look-up when the heap is not the first of the list: hki_empty_heap if the thread has none in this arena. */
 hki_heap *hki_thread_find(const hki_arena *arena);
 
-/* A heap of the default arena that something other than threads guards, such as an interpreter's lock: it is the calling
- * thread's own until hki_thread_release, which is given what hki_thread_adopt has returned. */
+/* A heap of the default arena that something other than threads guards, such as an interpreter's lock: it is the
+ * calling thread's own until hki_thread_release, which is given what hki_thread_adopt has returned. */
 typedef struct hki_adoption {
     hki_heap *heap; /* hki_self.heap, before */
     bool borrows;

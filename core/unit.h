@@ -4,9 +4,9 @@
  * pages go back to the OS, also those of the tables that only free units used. There is no thread for this: calls that
  * take and give look at the clock. Guarded by hki_pool_lock.
  *
- * Invariants: a segment of state UNITS is in a bucket of its pool, the right one, exactly if it has a free unit; dirty_units is the number
- * of free units that are not clean, over all segments of the pool; used_units that of units that are not free; stale
- * units are free, not clean, and have been so since the last purge. */
+ * Invariants: a segment of state UNITS is in a bucket of its pool, the right one, exactly if it has a free unit;
+ * dirty_units is the number of free units that are not clean, over all segments of the pool; used_units that of units
+ * that are not free; stale units are free, not clean, and have been so since the last purge. */
 #ifndef HKI_UNIT_H
 #define HKI_UNIT_H
 
@@ -51,8 +51,9 @@ void hki_units_give(hki_pool *pool, uint32_t first, size_t count);
 /* Makes units of mapped segments that served another purpose; their bits are all clear. */
 void hki_units_adopt(hki_pool *pool, uint32_t first_segment, size_t count);
 /* Segments in a row, for huge blocks: as hki_segments_take, _extend and _give, but that free segments are taken first,
- * and that segments which are given become units if they cannot go back to the OS, or if they are to be kept and
- * not much is free: these may be wanted again soon. All of a private pool's do. Units that hold such a block's metadata have no bits set. */
+ * and that segments which are given become units if they cannot go back to the OS, or if they are to be kept and not
+ * much is free: these may be wanted again soon. All of a private pool's do. Units that hold such a block's metadata
+ * have no bits set. */
 uint32_t hki_pool_take_segments(hki_pool *pool, size_t count, size_t alignment, bool *clean);
 bool hki_pool_extend_segments(hki_pool *pool, uint32_t first, size_t count, size_t more);
 void hki_pool_give_segments(hki_pool *pool, uint32_t first, size_t count, bool keep);

@@ -180,10 +180,10 @@ typedef struct hk_arena_config {
      * it has no room fails with HK_ERR_LIMIT. It costs no memory until it is used. 0: 256 MiB. Other arenas: 0. */
     size_t reserve_bytes;
     const char *name; /* copied; at most HK_ARENA_NAME_MAX bytes; NULL: "arena" */
-    /* NULL: none. What the arena holds counts in its parent as well, in the parent's parent, and so on: so a limit bounds
-     * an arena together with all that lie below it. Any arena may be a parent, the default one too, but neither a child
-     * nor a parent may be one of HK_ARENA_REWINDABLE (HK_ERR_UNSUPPORTED). Nothing else is shared: blocks, flags,
-     * alignment and threads are each arena's own. */
+    /* NULL: none. What the arena holds counts in its parent as well, in the parent's parent, and so on: so a limit
+     * bounds an arena together with all that lie below it. Any arena may be a parent, the default one too, but neither
+     * a child nor a parent may be one of HK_ARENA_REWINDABLE (HK_ERR_UNSUPPORTED). Nothing else is shared: blocks,
+     * flags, alignment and threads are each arena's own. */
     hk_arena *parent;
 } hk_arena_config;
 
@@ -204,13 +204,13 @@ typedef struct hk_arena_config {
  * struct_size is offsetof(hk_arena_config, parent). */
 HK_API hk_status hk_arena_create(const hk_arena_config *config, hk_arena **arena);
 /* Frees all blocks of the arena at once and ends its handle. No other thread may be inside. Time is proportional to the
- * memory held in units of 64 KiB, not to the number of blocks. HK_ERR_INVALID_ARGUMENT for the default arena. HK_ERR_BUSY
- * while the arena has children, retired ones whose blocks live on included: then nothing has changed. */
+ * memory held in units of 64 KiB, not to the number of blocks. HK_ERR_INVALID_ARGUMENT for the default arena.
+ * HK_ERR_BUSY while the arena has children, retired ones whose blocks live on included: then nothing has changed. */
 HK_API hk_status hk_arena_destroy(hk_arena *arena);
 
-/* Frees all blocks of the arena at once, but none of its children's; handle, configuration, limit and name stay, and some memory (1 MiB for each
- * heap) is kept ready. No other thread may be inside. Time is as of hk_arena_destroy. HK_ERR_INVALID_ARGUMENT for the
- * default arena. */
+/* Frees all blocks of the arena at once, but none of its children's; handle, configuration, limit and name stay, and
+ * some memory (1 MiB for each heap) is kept ready. No other thread may be inside. Time is as of hk_arena_destroy.
+ * HK_ERR_INVALID_ARGUMENT for the default arena. */
 HK_API hk_status hk_arena_reset(hk_arena *arena);
 /* Ends the handle, but not the blocks: those that live stay valid, and from now on belong to the process heap: hk_free
  * and hk_realloc take them, from any thread, checked as always. With the last of them the arena ends and its memory
@@ -267,16 +267,16 @@ HK_API hk_arena *hk_arena_of(const void *pointer);
 /* Whether `pointer` is the start of a live block of `arena`. Any address and any handle may be asked. */
 HK_API bool hk_arena_owns(const hk_arena *arena, const void *pointer);
 
-/* Bounds what the arena and all arenas below it hold: lines of 1 KiB in use by runs of small blocks, and large blocks. It
- * is rounded down to whole lines and never overstepped, by any number of threads; what does not fit fails with
+/* Bounds what the arena and all arenas below it hold: lines of 1 KiB in use by runs of small blocks, and large blocks.
+ * It is rounded down to whole lines and never overstepped, by any number of threads; what does not fit fails with
  * HK_ERR_LIMIT. A limit below what is held stops growth and takes nothing away. 0 means no limit; less than one line is
- * HK_ERR_INVALID_ARGUMENT. The memory of hakmem's own books (about 6 %) does not count, nor does memory that C libraries
- * take from elsewhere.
+ * HK_ERR_INVALID_ARGUMENT. The memory of hakmem's own books (about 6 %) does not count, nor does memory that C
+ * libraries take from elsewhere.
  *
- * Lines count while they are cached, too. Before a request fails, free lines go back: those of its own heap and of heaps
- * that no thread owns, and of the calling thread's heaps in thread-safe arenas above. What other threads' heaps, arenas
- * above of one thread at a time, and other children have cached stays theirs, and counts; hk_arena_trim, called where it
- * is allowed, gives it back. */
+ * Lines count while they are cached, too. Before a request fails, free lines go back: those of its own heap and of
+ * heaps that no thread owns, and of the calling thread's heaps in thread-safe arenas above. What other threads' heaps,
+ * arenas above of one thread at a time, and other children have cached stays theirs, and counts; hk_arena_trim, called
+ * where it is allowed, gives it back. */
 HK_API hk_status hk_arena_set_limit(hk_arena *arena, size_t limit_bytes);
 /* The arena's own limit in bytes as it was rounded, 0 for none or for a bad handle. */
 HK_API size_t hk_arena_limit(const hk_arena *arena);
@@ -315,25 +315,25 @@ typedef struct hk_statistics {
 } hk_statistics;
 
 /* Fills in `statistics`. Takes time in proportion to heaps and size classes, not to blocks; a copy without classes and
- * children_bytes is had with struct_size = offsetof(hk_statistics, classes). While other threads are inside, or in arenas
- * below, it is a snapshot. */
+ * children_bytes is had with struct_size = offsetof(hk_statistics, classes). While other threads are inside, or in
+ * arenas below, it is a snapshot. */
 HK_API hk_status hk_arena_statistics(hk_arena *arena, hk_statistics *statistics);
 
-/* Recounts every invariant of the arena's books, and of those of all arenas below: bits, runs, lines, units, stacks, large
- * blocks, quota. HK_OK, or HK_ERR_CORRUPT after one line on standard error that names the first that does not hold (then
- * memory was overwritten or hakmem is wrong). No other thread may be inside, or in an arena below; time is proportional
- * to memory held. */
+/* Recounts every invariant of the arena's books, and of those of all arenas below: bits, runs, lines, units, stacks,
+ * large blocks, quota. HK_OK, or HK_ERR_CORRUPT after one line on standard error that names the first that does not
+ * hold (then memory was overwritten or hakmem is wrong). No other thread may be inside, or in an arena below; time is
+ * proportional to memory held. */
 HK_API hk_status hk_arena_check(hk_arena *arena);
 
 /* Called with a live block and its usable size. Returns whether to go on. */
 typedef bool (*hk_block_visitor)(const void *block, size_t size, void *user_data);
 
 /* Calls `visitor` with each live block exactly once, by ascending address, until it returns false: that is HK_OK too. A
- * block that a thread has freed which does not own it is not live, whether its owner has collected it or not.
- * No other thread may be inside, or in an arena below. The visitor must not allocate, free or count (hk_arena_statistics) in this arena; it
- * may look up and use the blocks, may do anything in other arenas, and may leave by longjmp: no lock is held while it
- * runs. HK_ERR_INVALID_ARGUMENT for a NULL visitor. Takes time in proportion to the arena's blocks and, much less, to
- * all the memory that hakmem manages. */
+ * block that a thread has freed which does not own it is not live, whether its owner has collected it or not. No other
+ * thread may be inside, or in an arena below. The visitor must not allocate, free or count (hk_arena_statistics) in
+ * this arena; it may look up and use the blocks, may do anything in other arenas, and may leave by longjmp: no lock is
+ * held while it runs. HK_ERR_INVALID_ARGUMENT for a NULL visitor. Takes time in proportion to the arena's blocks and,
+ * much less, to all the memory that hakmem manages. */
 HK_API hk_status hk_arena_walk(hk_arena *arena, hk_block_visitor visitor, void *user_data);
 
 /* Writes a picture of the arena to `file_descriptor`: an SVG document with its figures, its size classes, and a map of

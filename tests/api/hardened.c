@@ -1,4 +1,5 @@
-/* Hardened arenas, by the public interface: exact sizes, overflows, double frees, realloc, alignment, figures, threads. */
+/* Hardened arenas, by the public interface: exact sizes, overflows, double frees, realloc, alignment, figures,
+ * threads. */
 #include "../misuse/misuse_test.h"
 
 #include <stdatomic.h>
@@ -95,7 +96,8 @@ Test(sizes, of_calloc_and_aligned_blocks) {
 
 /* ---- overflows ---- */
 
-/* All calls refuse a block whose neighbourhood was written to, time and again; and then, whole again, it can be freed. */
+/* All calls refuse a block whose neighbourhood was written to, time and again; and then, whole again, it can be
+ * freed. */
 static void assert_overflow(const subject *in, unsigned char *block, size_t size, size_t from, size_t length) {
     unsigned char saved[64];
     memcpy(saved, block + from, length);
@@ -411,7 +413,8 @@ Test(threads, free_each_others_blocks, .init = watch) {
     cr_assert_eq(hk_arena_destroy(shared), HK_OK);
 }
 
-/* Of threads that free the same blocks, none of which owns them, each block is freed by one and refused to the others. */
+/* Of threads that free the same blocks, none of which owns them, each block is freed by one and refused to the
+ * others. */
 enum { DOUBLES = 400, FREERS = 3 };
 static unsigned char *doubles[DOUBLES];
 static _Atomic unsigned freed, refused;

@@ -98,7 +98,8 @@ static inline void forget(blocks *in, unsigned i) {
     in->block[i] = NULL;
 }
 
-/* One random change: a block comes, goes, changes its size or its bytes. What the reserve does not allow is left out. */
+/* One random change: a block comes, goes, changes its size or its bytes. What the reserve does not allow is left
+ * out. */
 static inline void change(hki_arena *arena, blocks *in, uint32_t *seed, size_t max) {
     unsigned i = next_random(seed) % BLOCKS;
     size_t size = random_size(seed, max);

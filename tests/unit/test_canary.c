@@ -1,4 +1,5 @@
-/* canary: every byte behind what was asked for counts, whatever the sizes; and the loops of base.h that zero and test. */
+/* canary: every byte behind what was asked for counts, whatever the sizes; and the loops of base.h that zero and
+ * test. */
 #include "unit_test.h"
 
 #include "canary.h"

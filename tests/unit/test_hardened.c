@@ -98,7 +98,8 @@ Test(order, is_delayed_by_the_ring_at_least, .init = start) {
     assert_sound(arena);
 }
 
-/* How often a block comes at the place that it would come at if blocks came first in, first out, or last in, first out. */
+/* How often a block comes at the place that it would come at if blocks came first in, first out, or last in, first
+ * out. */
 Test(order, is_neither_first_nor_last, .init = start) {
     enum { BLOCKS = 200, ROUNDS = 20 };
     static void *freed[BLOCKS], *taken[BLOCKS];

@@ -69,7 +69,8 @@ Test(rewind, arenas_go_back_one_by_one) {
         }
 }
 
-/* Pages that are looked at in vain again and again are protected anew; what was written before is found all the same. */
+/* Pages that are looked at in vain again and again are protected anew; what was written before is found all the
+ * same. */
 Test(rewind, from_many_written_pages_to_few) {
     EACH_WAY (arena, RESERVE) {
         unsigned char *block = hk_arena_calloc(handle_of(arena), 1, 4000000);

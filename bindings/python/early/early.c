@@ -1,6 +1,6 @@
-/* early: preloaded into a Python process by `python -m hakmem run`, before its interpreter starts. It loads the package's
- * extension module, whose path is in HAKMEM_PYTHON_NATIVE, and lets it install itself. In other processes, such as a
- * shell script that starts the interpreter, it does nothing, so they hand it on. */
+/* early: preloaded into a Python process by `python -m hakmem run`, before its interpreter starts. It loads the
+ * package's extension module, whose path is in HAKMEM_PYTHON_NATIVE, and lets it install itself. In other processes,
+ * such as a shell script that starts the interpreter, it does nothing, so they hand it on. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -67,9 +67,9 @@ enum { LINE_BYTES = 1024 };
 
 /* Small blocks may all have been written to, and zeroing them here is quicker than by the library's complete way.
  *
- * Blocks of a size that is a multiple of a power of two lie at multiples of it, in ordinary arenas and up to a line. That
- * is how aligned blocks are had by the library's fast path, and zeroed ones of pages that were never touched without
- * touching them. It is not promised, so it is looked at. */
+ * Blocks of a size that is a multiple of a power of two lie at multiples of it, in ordinary arenas and up to a line.
+ * That is how aligned blocks are had by the library's fast path, and zeroed ones of pages that were never touched
+ * without touching them. It is not promised, so it is looked at. */
 static void *allocate_rounded(const native_arena *arena, size_t size, size_t alignment, bool zeroed) {
     size_t rounded = size != 0 ? (size + alignment - 1) & ~(alignment - 1) : alignment;
     bool zero_here = zeroed && rounded <= NATIVE_SMALL_BYTES;
@@ -85,7 +85,8 @@ static void *allocate_rounded(const native_arena *arena, size_t size, size_t ali
     return block;
 }
 
-/* Whether blocks of this size have the alignment by themselves: see hakmem.h on blocks of 8 bytes, and on arenas of 8. */
+/* Whether blocks of this size have the alignment by themselves: see hakmem.h on blocks of 8 bytes, and on arenas of
+ * 8. */
 static bool is_aligned_anyway(const native_arena *arena, size_t size, size_t alignment) {
     return alignment <= 8 || (alignment == 16 && size > 8 && arena->alignment > 8);
 }

@@ -1,8 +1,8 @@
 /* array_cache: large blocks of freed arrays, for the next arrays of the same sizes; huge pages for them. See native.h.
  *
  * Temporaries of an expression come and go in the same few sizes. From the cache they are had without the library's
- * pool, and with the pages and the huge pages that they had. Only blocks that the library says are live, the arena's and
- * large come in; small ones do not, as the library's own stacks are as quick, and check every free.
+ * pool, and with the pages and the huge pages that they had. Only blocks that the library says are live, the arena's
+ * and large come in; small ones do not, as the library's own stacks are as quick, and check every free.
  *
  * Used by whoever is inside of the arena. To the library, cached blocks are live: so they go back to it before anybody
  * else than arrays comes in (native_enter), and nobody ever sees them.
@@ -28,8 +28,8 @@ void native_advise_huge_pages(native_arena *arena, void *block, size_t size) {
     (void)madvise((void *)start, end - start, MADV_HUGEPAGE);
 }
 
-/* There is no call that takes an advice back, but this is the same where huge pages are for those that ask. It covers the
- * address space behind the block as well, so that the kernel can move the block as one piece. */
+/* There is no call that takes an advice back, but this is the same where huge pages are for those that ask. It covers
+ * the address space behind the block as well, so that the kernel can move the block as one piece. */
 void native_unadvise_huge_pages(const native_arena *arena, void *block, size_t size) {
     uintptr_t end = ((uintptr_t)block + size + SEGMENT_BYTES - 1) & ~(uintptr_t)(SEGMENT_BYTES - 1);
     if (arena->has_advised && size >= NATIVE_HUGE_BYTES)

@@ -1,5 +1,5 @@
-/* early: what happens before the interpreter starts, in a process that `python -m hakmem run` has begun. The variables of
- * the environment by which it was told go back to what they were, so that programs that this one starts are as they
+/* early: what happens before the interpreter starts, in a process that `python -m hakmem run` has begun. The variables
+ * of the environment by which it was told go back to what they were, so that programs that this one starts are as they
  * would be without hakmem. See memory.h. */
 #include "memory.h"
 

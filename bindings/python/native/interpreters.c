@@ -1,5 +1,5 @@
-/* interpreters: whether there are others than the main one, which may have a lock of their own from Python 3.12 on. That
- * is asked at every allocation, so it must be had by two loads.
+/* interpreters: whether there are others than the main one, which may have a lock of their own from Python 3.12 on.
+ * That is asked at every allocation, so it must be had by two loads.
  *
  * State: where Python keeps its newest interpreter, which is the main one if there are no others; and the main one, as
  * far as it has been seen. */

@@ -1,8 +1,8 @@
 /* memory: CPython's allocators. See memory.h.
  *
- * The domains mem and obj share one heap, which the GIL guards: objects that one thread makes and another one ends never
- * leave it. Interpreters may have a lock of their own from Python 3.12 on: as long as there are any but the main one,
- * they use the heaps of their threads, as raw does anyway.
+ * The domains mem and obj share one heap, which the GIL guards: objects that one thread makes and another one ends
+ * never leave it. Interpreters may have a lock of their own from Python 3.12 on: as long as there are any but the main
+ * one, they use the heaps of their threads, as raw does anyway.
  *
  * State: that heap; the allocators that were there before. Blocks of theirs that turn up, as they do when ours were
  * installed late, go back to them; the registry tells whose a block is. Ours stay for ever, since their blocks do.
@@ -299,8 +299,8 @@ static void install(PyMemAllocatorDomain domain) {
     PyMem_SetAllocator(domain, &ours[domain]);
 }
 
-/* Interpreters free and allocate the same memory all the time, in waves that are longer than those of C programs: unless
- * the environment says something else, pages stay for longer. */
+/* Interpreters free and allocate the same memory all the time, in waves that are longer than those of C programs:
+ * unless the environment says something else, pages stay for longer. */
 static void be_patient(void) {
     enum { PURGE_DELAY_MS = 250 };
     if (getenv("HAKMEM_PURGE_DELAY_MS") == NULL)

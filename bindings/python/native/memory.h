@@ -1,9 +1,9 @@
 /* memory: CPython's own allocations (PEP 445), from hakmem. memory.c has the allocators, scope.c says which arena the
  * code that runs is charged to. See native.h.
  *
- * The domains mem and obj are called under the GIL, so there the scope and everything in its arena is safe to touch; raw
- * is called by any thread, and always served from the process heap. None of the allocators calls anything of Python's
- * that allocates or takes a lock. */
+ * The domains mem and obj are called under the GIL, so there the scope and everything in its arena is safe to touch;
+ * raw is called by any thread, and always served from the process heap. None of the allocators calls anything of
+ * Python's that allocates or takes a lock. */
 #ifndef HAKMEM_NATIVE_MEMORY_H
 #define HAKMEM_NATIVE_MEMORY_H
 

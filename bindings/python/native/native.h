@@ -4,13 +4,12 @@
  *   arena   ArenaBase, from which hakmem.Arena is derived: a handle, and the list of its buffers that have a block
  *   buffer  Buffer: one block. It holds its arena, so an arena ends by close() or when nothing refers to it any more
  *
- * Under the GIL: every field of an object, but those that say otherwise.
- * Under an arena's own lock as well: everything that enters the arena. hakmem then sees one thread at a time, and a block
- * that one thread has freed can be had by the next, whichever that is. Nobody waits for the lock with the GIL in hand, so
- * its holder may let go of the GIL and take it again. It is recursive, since collecting garbage may free buffers
- * wherever Python runs.
- * Who keeps the GIL from its way in to its way out needs the lock only if somebody is inside: depth, which is changed
- * under the GIL, tells. NumPy's arrays enter like that.
+ * Under the GIL: every field of an object, but those that say otherwise. Under an arena's own lock as well: everything
+ * that enters the arena. hakmem then sees one thread at a time, and a block that one thread has freed can be had by the
+ * next, whichever that is. Nobody waits for the lock with the GIL in hand, so its holder may let go of the GIL and take
+ * it again. It is recursive, since collecting garbage may free buffers wherever Python runs. Who keeps the GIL from its
+ * way in to its way out needs the lock only if somebody is inside: depth, which is changed under the GIL, tells.
+ * NumPy's arrays enter like that.
  *
  * Invariants of an open arena:
  *   exports = sum of the exports of its buffers
@@ -146,8 +145,8 @@ bool native_is_arena(PyObject *object);
 void *native_allocate(const native_arena *arena, size_t size, size_t alignment, bool zeroed);
 /* The same by a caller with the GIL, who is without it while a large block is zeroed. */
 void *native_allocate_any(native_arena *arena, size_t size, size_t alignment, bool zeroed);
-/* The same block or another one, with the bytes that fit; a size of 0 is a block, too. NULL: hk_last_status() tells why, and
- * the block is as it was. */
+/* The same block or another one, with the bytes that fit; a size of 0 is a block, too. NULL: hk_last_status() tells
+ * why, and the block is as it was. */
 void *native_reallocate(const native_arena *arena, void *block, size_t new_size, size_t alignment);
 /* Sets the MemoryError, or what else the status is. Always NULL. */
 PyObject *native_raise_allocation(native_arena *arena, hk_status status, size_t size);

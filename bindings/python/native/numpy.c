@@ -53,8 +53,8 @@ static inline bool has_gil(void) {
     return true;
 }
 
-/* Nobody is inside of the arena, and nobody can come in before the GIL is let go of, which nothing here does: so there is
- * no need of the lock. Others may wait for it, or have it and wait for the GIL. */
+/* Nobody is inside of the arena, and nobody can come in before the GIL is let go of, which nothing here does: so there
+ * is no need of the lock. Others may wait for it, or have it and wait for the GIL. */
 static inline bool is_alone(const native_arena *arena) {
     return has_gil() && arena->depth == 0 && arena->handle != NULL;
 }

@@ -1,5 +1,5 @@
-/* numpy_scope: a handler of NumPy's (see numpy.c) for the data of arrays that are made in a scope. Its capsule holds the
- * scope, and every array holds the capsule, so the arena is there as long as there are arrays. */
+/* numpy_scope: a handler of NumPy's (see numpy.c) for the data of arrays that are made in a scope. Its capsule holds
+ * the scope, and every array holds the capsule, so the arena is there as long as there are arrays. */
 #include "memory.h"
 
 #define NPY_NO_DEPRECATED_API NPY_1_22_API_VERSION

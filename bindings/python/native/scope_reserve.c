@@ -7,9 +7,9 @@
  * its task. What grows is another matter: there a MemoryError is expected. So what does not fit
  * - is refused at once if it is larger than 512 bytes, as the memory of containers, texts and buffers is;
  * - else comes from a second arena, the reserve, up to 64 KiB. Then it is refused as well.
- * After a refusal, and until there is much room again, all requests up to 4 KiB come from the reserve, up to 128 KiB; and
- * beyond that, uncharged, those that are made while an exception is on its way, as these are soon freed, and the next
- * few after each refusal, in which the exception is made. */
+ * After a refusal, and until there is much room again, all requests up to 4 KiB come from the reserve, up to 128 KiB;
+ * and beyond that, uncharged, those that are made while an exception is on its way, as these are soon freed, and the
+ * next few after each refusal, in which the exception is made. */
 #include "memory.h"
 
 #include "arena.h"
