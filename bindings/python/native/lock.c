@@ -1,4 +1,4 @@
-/* lock: an arena's own lock. See native.h. */
+/* lock: an arena's own lock, and the GIL for those who may come without it. See native.h. */
 #include "native.h"
 
 #include <unistd.h>
@@ -29,6 +29,16 @@ bool native_lock_unraisable(native_arena *arena, PyObject *context) {
 
 void native_lock_stays(native_arena *arena) {
     arena->holder = getpid();
+}
+
+_Thread_local native_gil_holder native_gil_seen;
+
+/* Where there are subinterpreters, PyGILState_Check says yes to everybody, also to threads without a state. */
+bool native_has_gil_slowly(PyThreadState *current) {
+    if (current == NULL || PyGILState_Check() == 0)
+        return false;
+    native_gil_seen = (native_gil_holder){.state = current, .id = current->id};
+    return true;
 }
 
 bool native_enter(native_arena *arena) {

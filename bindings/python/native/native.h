@@ -95,6 +95,41 @@ bool native_lock_unraisable(native_arena *arena, PyObject *context);
 /* Before the GIL is let go of under the lock. */
 void native_lock_stays(native_arena *arena);
 
+/* The state by which a thread was last found to hold the GIL. */
+typedef struct native_gil_holder {
+    PyThreadState *state;
+    uint64_t id;
+} native_gil_holder;
+extern _Thread_local native_gil_holder native_gil_seen;
+
+bool native_has_gil_slowly(PyThreadState *current);
+
+/* Whether the calling thread holds the GIL. What Python tells of that takes longer than an allocation, so it is asked
+ * once by each thread: a thread's state is the current one while it holds the GIL, and no two states have one id. */
+static inline bool native_has_gil(void) {
+    PyThreadState *current = _PyThreadState_UncheckedGet();
+    bool is_seen = current != NULL && current == native_gil_seen.state && current->id == native_gil_seen.id;
+    return is_seen || native_has_gil_slowly(current);
+}
+
+/* NumPy holds the GIL today whenever it comes to its handlers, and nowhere says so. Where it does not, this takes it. */
+typedef struct native_gil {
+    bool has_taken;
+    PyGILState_STATE state;
+} native_gil;
+
+static inline native_gil native_gil_take(void) {
+    native_gil gil = {.has_taken = !native_has_gil()};
+    if (gil.has_taken)
+        gil.state = PyGILState_Ensure();
+    return gil;
+}
+
+static inline void native_gil_give(native_gil gil) {
+    if (gil.has_taken)
+        PyGILState_Release(gil.state);
+}
+
 /* Up to this size blocks come from runs of their size classes. */
 enum { NATIVE_SMALL_BYTES = 16 << 10 };
 

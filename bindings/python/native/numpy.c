@@ -28,54 +28,32 @@ typedef struct handler {
 
 /* ---- into the arena and out ---- */
 
-/* NumPy holds the GIL today whenever it comes here, and nowhere says so. Where it does not, this takes it. */
 typedef struct visit {
     bool is_alone;
-    bool has_taken;
-    PyGILState_STATE state;
+    native_gil gil;
     native_misuse misuse;
 } visit;
-
-/* Whether the calling thread holds the GIL. What Python tells of that takes longer than an allocation, so it is asked
- * once by each thread: a thread's state is the current one while it holds the GIL, and no two states have one id. */
-static inline bool has_gil(void) {
-    static _Thread_local struct {
-        PyThreadState *state;
-        uint64_t id;
-    } own;
-    PyThreadState *current = _PyThreadState_UncheckedGet();
-    if (current != NULL && current == own.state && current->id == own.id)
-        return true;
-    if (PyGILState_Check() == 0)
-        return false;
-    own.state = current;
-    own.id = current->id;
-    return true;
-}
 
 /* Nobody is inside of the arena, and nobody can come in before the GIL is let go of, which nothing here does: so there
  * is no need of the lock. Others may wait for it, or have it and wait for the GIL. */
 static inline bool is_alone(const native_arena *arena) {
-    return has_gil() && arena->depth == 0 && arena->handle != NULL;
+    return native_has_gil() && arena->depth == 0 && arena->handle != NULL;
 }
 
 static bool enter_slowly(native_arena *arena, visit *visit) {
-    visit->has_taken = !has_gil();
-    if (visit->has_taken)
-        visit->state = PyGILState_Ensure();
+    visit->gil = native_gil_take();
     if (native_lock_unraisable(arena, (PyObject *)arena)) {
         if (arena->handle != NULL)
             return true;
         native_unlock(arena); /* it was closed within its with block: NumPy gets no memory */
     }
-    if (visit->has_taken)
-        PyGILState_Release(visit->state);
+    native_gil_give(visit->gil);
     return false;
 }
 
 static inline bool enter(native_arena *arena, visit *visit) {
     visit->is_alone = is_alone(arena);
-    visit->has_taken = false;
+    visit->gil.has_taken = false;
     if (!visit->is_alone && !enter_slowly(arena, visit))
         return false;
     visit->misuse.status = HK_OK;
@@ -88,8 +66,7 @@ static inline void leave(native_arena *arena, const visit *visit) {
         native_unlock(arena);
     if (visit->misuse.status != HK_OK)
         native_surface_unraisable(&visit->misuse, (PyObject *)arena);
-    if (visit->has_taken)
-        PyGILState_Release(visit->state);
+    native_gil_give(visit->gil);
 }
 
 /* ---- allocate ---- */

@@ -11,61 +11,45 @@ typedef struct handler {
     native_scope *scope;
 } handler;
 
-/* The scope's arena is for holders of the GIL, which NumPy is today, without having promised it. */
-typedef struct visit {
-    bool has_taken;
-    PyGILState_STATE state;
-} visit;
-
-static visit enter(void) {
-    visit visit = {.has_taken = PyGILState_Check() == 0};
-    if (visit.has_taken)
-        visit.state = PyGILState_Ensure();
-    return visit;
-}
-
-static void leave(visit visit) {
-    if (visit.has_taken)
-        PyGILState_Release(visit.state);
-}
+/* The scope's arena is for holders of the GIL. */
 
 static void *array_malloc(void *context, size_t size) {
     native_scope *scope = context;
-    visit visit = enter();
+    native_gil gil = native_gil_take();
     void *block = hk_arena_alloc(scope->handle, size);
     if (block == NULL)
         native_scope_refuse(scope, size);
-    leave(visit);
+    native_gil_give(gil);
     return block;
 }
 
 static void *array_calloc(void *context, size_t count, size_t size) {
     native_scope *scope = context;
-    visit visit = enter();
+    native_gil gil = native_gil_take();
     void *block = hk_arena_calloc(scope->handle, count, size);
     if (block == NULL)
         native_scope_refuse(scope, count * size);
-    leave(visit);
+    native_gil_give(gil);
     return block;
 }
 
 static void *array_realloc(void *context, void *block, size_t new_size) {
     native_scope *scope = context;
-    visit visit = enter();
+    native_gil gil = native_gil_take();
     void *resized = hk_arena_realloc(scope->handle, block, new_size != 0 ? new_size : 1);
     if (resized == NULL)
         native_scope_refuse(scope, new_size);
-    leave(visit);
+    native_gil_give(gil);
     return resized;
 }
 
 static void array_free(void *context, void *block, size_t size) {
     const native_scope *scope = context;
-    visit visit = enter();
+    native_gil gil = native_gil_take();
     (void)size;
     if (block != NULL)
         (void)hk_arena_free(scope->handle, block);
-    leave(visit);
+    native_gil_give(gil);
 }
 
 static void end_handler(PyObject *capsule) {
