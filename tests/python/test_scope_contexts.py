@@ -8,21 +8,14 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import ThreadPoolExecutor
 
 import hakmem
 import pytest
-from hakmem import _native
 from scope_support import IS_EARLY, MIB, check, current, held, run_early, texts
 
-
-@pytest.fixture(autouse=True)
-def nothing_stays() -> Iterator[None]:
-    yield
-    assert _native.Scope.current() is None
-    for name in hakmem.accounts():
-        hakmem.close_account(name)
+pytestmark = pytest.mark.usefixtures("no_scope_stays")
 
 
 @pytest.mark.skipif(IS_EARLY, reason="this is it")

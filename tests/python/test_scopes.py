@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import hakmem
 import numpy
@@ -22,12 +22,7 @@ from scope_support import IS_EARLY, MIB, check, held, resident_kib, run_early, t
 RESERVE = 64 << 10
 
 
-@pytest.fixture(autouse=True)
-def nothing_stays() -> Iterator[None]:
-    yield
-    assert _native.Scope.current() is None
-    for name in hakmem.accounts():
-        hakmem.close_account(name)
+pytestmark = pytest.mark.usefixtures("no_scope_stays")
 
 
 @pytest.mark.skipif(IS_EARLY, reason="this is it")
