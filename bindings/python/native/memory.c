@@ -173,19 +173,15 @@ static HKI_MISS void free_slow(const domain *domain, void *pointer) {
         (void)hki_free(arena, target);
 }
 
-/* A block of the process's, where a scope is current. */
+/* It may be a block of the process's, where a scope is current. */
 static HKI_MISS void free_missed(const domain *domain, void *pointer) {
-    if (!hki_process_push_to(process_heap_of(domain), pointer))
+    if (!is_scoped(domain) || !hki_process_push_to(process_heap_of(domain), pointer))
         free_slow(domain, pointer);
 }
 
 HKI_INLINE void release(const domain *domain, void *pointer) {
-    if (hki_process_push_to(heap_of(domain), pointer))
-        return;
-    if (domain->number != PYMEM_DOMAIN_RAW)
+    if (!hki_process_push_to(heap_of(domain), pointer))
         free_missed(domain, pointer);
-    else
-        free_slow(domain, pointer);
 }
 
 /* ---- reallocate ---- */

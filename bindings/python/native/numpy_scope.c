@@ -1,5 +1,6 @@
 /* numpy_scope: a handler of NumPy's (see numpy.c) for the data of arrays that are made in a scope. Its capsule holds
- * the scope, and every array holds the capsule, so the arena is there as long as there are arrays. */
+ * the scope, and every array holds the capsule, so the arena is there as long as there are arrays. It is for holders of
+ * the GIL. */
 #include "memory.h"
 
 #define NPY_NO_DEPRECATED_API NPY_1_22_API_VERSION
@@ -10,8 +11,6 @@ typedef struct handler {
     PyDataMem_Handler numpy;
     native_scope *scope;
 } handler;
-
-/* The scope's arena is for holders of the GIL. */
 
 static void *array_malloc(void *context, size_t size) {
     native_scope *scope = context;
