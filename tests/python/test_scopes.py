@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import pickle
@@ -301,6 +302,22 @@ def test_many_limits_within_each_other() -> None:
     del block
     assert held(scopes[0]) < MIB
     scopes.pop().__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("most", [8, 32, 128, 512, 2048, 8192])
+def test_a_set_can_grow_where_there_is_no_room(most: int) -> None:
+    """CPython adds the entry before it asks for the larger table; with all of `most` places taken, `add` never ends."""
+    entries = set(range(most // 2))
+    more = list(range(most, 2 * most))
+    with hakmem.limit("64K"):
+        ballast: list[bytes] = []
+        with contextlib.suppress(MemoryError):
+            while True:
+                ballast.append(bytes(600))
+        for entry in more:
+            entries.add(entry)
+        del ballast
+    assert len(entries) == most // 2 + most
 
 
 # ---- survivors ----

@@ -45,13 +45,19 @@ HK_API const char *hakmem_python_start_early(void);
 
 /* ---- scope.c ---- */
 
+/* What is beyond a limit; see scope_reserve.c. */
+typedef struct native_reserve {
+    hk_arena *handle;
+    hki_arena *arena; /* NULL: not made yet */
+} native_reserve;
+
 typedef struct native_scope {
     PyObject ob_base;
     hk_arena *handle;
     hki_arena *arena; /* what is behind the handle; NULL: it was never opened */
     struct native_scope *parent;
-    hk_arena *reserve_handle; /* NULL: not made yet; see scope_reserve.c */
-    hki_arena *reserve;
+    native_reserve reserve;
+    native_reserve set_tables;
     bool is_short;       /* a request was refused, and there has not been much room since */
     unsigned last_steps; /* how many more requests are served when the reserve is used up */
     bool is_account;
@@ -83,7 +89,7 @@ HKI_MISS void *native_scope_refuse(native_scope *scope, size_t size);
 HKI_MISS void *native_scope_overdraw(native_scope *scope, hki_request request);
 /* There was room. */
 HKI_MISS void native_scope_recover(native_scope *scope);
-void native_scope_end_reserve(native_scope *scope);
+void native_scope_end_reserves(native_scope *scope);
 
 /* ---- scope_context.c ---- */
 

@@ -64,7 +64,7 @@ static void end_arena(native_scope *scope) {
     native_scope_own(scope->arena, false);
     native_scopes--;
     (void)hk_arena_retire(scope->handle);
-    native_scope_end_reserve(scope);
+    native_scope_end_reserves(scope);
 }
 
 /* A parent may end with it, and that one's parent: one after the other, as there may be very many. */

@@ -7,6 +7,10 @@
  * its task. What grows is another matter: there a MemoryError is expected. So what does not fit
  * - is refused at once if it is larger than 512 bytes, as the memory of containers, texts and buffers is;
  * - else comes from a second arena, the reserve, up to 64 KiB. Then it is refused as well.
+ * A set whose larger table is refused keeps the new entry all the same; each of these makes it fuller, and in a full one
+ * the next search never ends. So what can be such a table by its size has a reserve of its own, of 1 MiB: tables for up
+ * to 20,000 entries. A larger one has room for thousands that are refused one after the other.
+ *
  * After a refusal, and until there is much room again, all requests up to 4 KiB come from the reserve, up to 128 KiB;
  * and beyond that, uncharged, those that are made while an exception is on its way, as these are soon freed, and the
  * next few after each refusal, in which the exception is made. */
@@ -18,31 +22,52 @@ enum {
     SMALL_MAX = 512, /* the largest of CPython's own small blocks */
     HANDLING_MAX = 4096,
     RESERVE_LINES = 64, /* and as many for what handles the exception */
+    SET_TABLE_MIN = 512, /* 32 entries; smaller ones are in the set itself */
+    SET_TABLES_MAX = 1 << 20,
     LAST_STEPS = 4,
     LAST_MAX = 1024,
     MUCH_ROOM_LINES = 16, /* or half the limit */
 };
 
-static bool has_reserve(native_scope *scope) {
+static bool begin(native_reserve *reserve) {
     hk_arena_config config = HK_ARENA_CONFIG_INIT;
-    if (scope->reserve != NULL)
+    if (reserve->arena != NULL)
         return true;
     config.name = "reserve";
     config.flags = HK_ARENA_ONE_THREAD_AT_A_TIME;
     config.parent = hk_arena_default();
-    if (hk_arena_create(&config, &scope->reserve_handle) != HK_OK)
+    if (hk_arena_create(&config, &reserve->handle) != HK_OK)
         return false;
-    scope->reserve = hki_arena_find(scope->reserve_handle);
-    native_scope_own(scope->reserve, true);
+    reserve->arena = hki_arena_find(reserve->handle);
+    native_scope_own(reserve->arena, true);
     return true;
 }
 
-static void *allocate(native_scope *scope, hki_request request) {
-    if (request.size > (scope->is_short ? HANDLING_MAX : SMALL_MAX) || !has_reserve(scope))
+static void end(native_reserve *reserve) {
+    if (reserve->arena == NULL)
+        return;
+    native_scope_own(reserve->arena, false);
+    (void)hk_arena_retire(reserve->handle);
+}
+
+static void *allocate_from(native_reserve *reserve, hki_request request, size_t lines) {
+    if (!begin(reserve))
         return NULL;
-    size_t lines = scope->is_short ? 2 * RESERVE_LINES : RESERVE_LINES;
-    atomic_store_explicit(&scope->reserve->quota.limit_lines, lines, memory_order_relaxed);
-    return hki_alloc(scope->reserve, request);
+    atomic_store_explicit(&reserve->arena->quota.limit_lines, lines, memory_order_relaxed);
+    return hki_alloc(reserve->arena, request);
+}
+
+static bool may_be_set_table(size_t size) {
+    return size >= SET_TABLE_MIN && size <= SET_TABLES_MAX && (size & (size - 1)) == 0;
+}
+
+static void *allocate(native_scope *scope, hki_request request) {
+    void *block = NULL;
+    if (request.size <= (scope->is_short ? HANDLING_MAX : SMALL_MAX))
+        block = allocate_from(&scope->reserve, request, scope->is_short ? 2 * RESERVE_LINES : RESERVE_LINES);
+    if (block == NULL && may_be_set_table(request.size))
+        block = allocate_from(&scope->set_tables, request, SET_TABLES_MAX >> HKI_LINE_SHIFT);
+    return block;
 }
 
 static void *allocate_uncharged(native_scope *scope, hki_request request) {
@@ -75,9 +100,7 @@ void native_scope_recover(native_scope *scope) {
         scope->is_short = false;
 }
 
-void native_scope_end_reserve(native_scope *scope) {
-    if (scope->reserve == NULL)
-        return;
-    native_scope_own(scope->reserve, false);
-    (void)hk_arena_retire(scope->reserve_handle);
+void native_scope_end_reserves(native_scope *scope) {
+    end(&scope->reserve);
+    end(&scope->set_tables);
 }
