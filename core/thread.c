@@ -1,6 +1,7 @@
 /* thread: see thread.h. */
 #include "thread.h"
 
+#include "lock.h"
 #include "os.h"
 
 _Thread_local hki_thread hki_self = {.heap = &hki_empty_heap};
@@ -68,10 +69,14 @@ static void sweep(void) {
     }
 }
 
+/* The lock keeps other threads from ending these arenas meanwhile: to purge is no use of them. */
 void hki_thread_trim(void) {
     sweep();
+    hki_lock_acquire(&hki_arenas_lock);
     for (hki_heap *heap = hki_self.owned; heap != NULL; heap = heap->next_of_thread)
-        hki_heap_trim(heap);
+        if (atomic_load_explicit(&heap->arena, memory_order_relaxed) != NULL)
+            hki_heap_trim(heap);
+    hki_lock_release(&hki_arenas_lock);
 }
 
 /* Whether this thread may own heaps: something will give them back when it ends. */

@@ -54,8 +54,8 @@ HK_API void *hk_lua_alloc(void *arena, void *pointer, size_t old_size, size_t ne
 HK_API lua_State *hk_lua_newstate(const hk_arena_config *config);
 
 /* Ends a state of hk_lua_newstate, given by any of its threads: lua_close, with all its finalizers, and then
- * hk_arena_destroy. Every other block of the arena goes with it. A state with another allocator function is only
- * closed; NULL is ignored. */
+ * hk_arena_destroy. Every other block of the arena goes with it. If the arena has children, it lives on, empty and
+ * without a handle, until the last one ends. A state with another allocator function is only closed; NULL is ignored. */
 HK_API void hk_lua_close(lua_State *L);
 
 /* The same without lua_close: the arena is destroyed as it is, in time that does not depend on how many objects there

@@ -52,13 +52,21 @@ hk_arena *hk_lua_arena(lua_State *L) {
     return function == hk_lua_alloc ? user_data : NULL;
 }
 
+/* An arena with children bounds them as long as they live; it ends with the last one. */
+static void end_arena(hk_arena *arena) {
+    if (hk_arena_destroy(arena) != HK_ERR_BUSY)
+        return;
+    (void)hk_arena_reset(arena);
+    (void)hk_arena_retire(arena);
+}
+
 void hk_lua_close(lua_State *L) {
     if (L == NULL)
         return;
     hk_arena *arena = hk_lua_arena(L);
     lua_close(L);
     if (arena != NULL)
-        (void)hk_arena_destroy(arena);
+        end_arena(arena);
 }
 
 void hk_lua_close_fast(lua_State *L) {
@@ -70,5 +78,5 @@ void hk_lua_close_fast(lua_State *L) {
         return;
     }
     hki_lua_drop_machine_code(L);
-    (void)hk_arena_destroy(arena);
+    end_arena(arena);
 }

@@ -181,3 +181,25 @@ Test(limit, emergency_collections_at_every_limit) {
     cr_assert_gt(refused, 0);
     cr_assert(runs_within(1 << 20));
 }
+
+/* A host may give a request's buffers an arena below that of its state. */
+static void end_before_child(void (*close)(lua_State *)) {
+    lua_State *L = new_state_with_room(1 << 20);
+    hk_arena_config config = HK_ARENA_CONFIG_INIT;
+    hk_arena *child;
+    config.parent = hk_lua_arena(L);
+    cr_assert_eq(hk_arena_create(&config, &child), HK_OK);
+    char *block = hk_arena_alloc(child, 1000);
+    cr_assert_not_null(block);
+    close(L);
+    memset(block, 1, 1000);
+    cr_assert_null(hk_arena_alloc(child, 8 << 20), "the limit is still there");
+    cr_assert_eq(hk_arena_destroy(child), HK_OK);
+}
+
+Test(limit, bounds_children_of_a_closed_state) {
+    for (int i = 0; i < 3; i++) {
+        end_before_child(hk_lua_close);
+        end_before_child(hk_lua_close_fast);
+    }
+}

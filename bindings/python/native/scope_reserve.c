@@ -21,7 +21,7 @@
 enum {
     SMALL_MAX = 512, /* the largest of CPython's own small blocks */
     HANDLING_MAX = 4096,
-    RESERVE_LINES = 64, /* and as many for what handles the exception */
+    RESERVE_LINES = 64,  /* and as many for what handles the exception */
     SET_TABLE_MIN = 512, /* 32 entries; smaller ones are in the set itself */
     SET_TABLES_MAX = 1 << 20,
     LAST_STEPS = 4,
