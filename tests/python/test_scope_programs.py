@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 
-def run_program(*words: str, early: bool = False) -> str:
-    run = ["-m", "hakmem", "run"] if early else []
+def run_program(*words: str, early: bool = False, options: tuple[str, ...] = ()) -> str:
+    run = ["-m", "hakmem", "run", *options] if early else []
     environment = os.environ | {"PYTHONHASHSEED": "0"}
     done = subprocess.run(
         [sys.executable, *run, *words],
@@ -38,3 +38,9 @@ def test_a_greedy_request_fails_alone(kind: str, early: bool) -> None:
 def test_running_out_of_memory_anywhere(limits: tuple[str, str, str], early: bool) -> None:
     outcomes = run_program("scope_attack.py", *limits, early=early)
     assert "passed" in outcomes
+
+
+@pytest.mark.parametrize("limits", [("1", "100", "9"), ("100", "1000", "180")])
+def test_running_out_of_the_memory_of_the_process_anywhere(limits: tuple[str, str, str]) -> None:
+    outcomes = run_program("scope_attack.py", "process", *limits, early=True, options=("--limit", "40MB"))
+    assert "passed" in outcomes and "refused" in outcomes

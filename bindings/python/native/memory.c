@@ -46,24 +46,24 @@ HKI_INLINE bool is_scoped(const domain *domain) {
 
 /* ---- the heap ---- */
 
-/* The GIL that guards the heaps of mem and obj is the caller's. */
-HKI_INLINE bool has_gil_of_main(void) {
-    return HKI_LIKELY(native_is_alone() || native_is_in_main());
+/* Whether the caller has the GIL that guards the heap of mem and obj, and all that belongs to scopes. */
+HKI_INLINE bool has_gil_of_main(const domain *domain) {
+    return domain->number != PYMEM_DOMAIN_RAW && HKI_LIKELY(native_is_alone() || native_is_in_main());
 }
 
 /* The caller's own of the process's arena. */
 static hki_heap *process_heap_of(const domain *domain) {
-    return domain->number != PYMEM_DOMAIN_RAW && has_gil_of_main() ? native_gil_heap : hki_self.heap;
+    return has_gil_of_main(domain) ? native_gil_heap : hki_self.heap;
 }
 
 /* That, or the heap of the scope that was current at the last look. */
 HKI_INLINE hki_heap *heap_of(const domain *domain) {
-    return domain->number != PYMEM_DOMAIN_RAW && has_gil_of_main() ? native_heap : hki_self.heap;
+    return has_gil_of_main(domain) ? native_heap : hki_self.heap;
 }
 
 /* After a look: the scope that pays; NULL: the process does. */
 static native_scope *payer_of(const domain *domain) {
-    return is_scoped(domain) && has_gil_of_main() ? native_seen.scope : NULL;
+    return is_scoped(domain) && has_gil_of_main(domain) ? native_seen.scope : NULL;
 }
 
 /* For the slow ways, which take a thread's heaps to be its own. */
@@ -95,6 +95,12 @@ static void *process_alloc(const domain *domain, hki_request request) {
     visit visit = enter(domain);
     void *block = hki_alloc(arena, request);
     leave(visit);
+    if (!has_gil_of_main(domain))
+        return block;
+    if (block == NULL && hk_last_status() == HK_ERR_LIMIT)
+        return native_process_overdraw(request);
+    if (block != NULL && HKI_UNLIKELY(native_process.is_short))
+        native_scope_recover(&native_process);
     return block;
 }
 
@@ -198,7 +204,11 @@ static void *process_realloc(const domain *domain, hki_target target, size_t siz
     visit visit = enter(domain);
     void *block = hki_process_realloc(target, size);
     leave(visit);
-    return block;
+    if (block != NULL || !has_gil_of_main(domain) || hk_last_status() != HK_ERR_LIMIT)
+        return block;
+    hki_block old = hki_block_find(target.pointer);
+    const hki_request request = {.size = size, .alignment = 1, .class_table = domain->class_table};
+    return old.status == HK_OK ? move(domain, target.pointer, old.size, native_process_overdraw(request)) : NULL;
 }
 
 /* Where there are scopes. A block that shrinks stays with its arena; one that grows goes to whom the running code is

@@ -45,7 +45,7 @@ HK_API const char *hakmem_python_start_early(void);
 
 /* ---- scope.c ---- */
 
-/* What is beyond a limit; see scope_reserve.c. */
+/* For what is beyond a limit, and counted nowhere; see scope_reserve.c. */
 typedef struct native_reserve {
     hk_arena *handle;
     hki_arena *arena; /* NULL: not made yet */
@@ -56,8 +56,7 @@ typedef struct native_scope {
     hk_arena *handle;
     hki_arena *arena; /* what is behind the handle; NULL: it was never opened */
     struct native_scope *parent;
-    native_reserve reserve;
-    native_reserve set_tables;
+    native_reserve small, set_tables, raising;
     bool is_short;       /* a request was refused, and there has not been much room since */
     unsigned last_steps; /* how many more requests are served when the reserve is used up */
     bool is_account;
@@ -85,8 +84,12 @@ HKI_MISS void *native_scope_refuse(native_scope *scope, size_t size);
 
 /* ---- scope_reserve.c ---- */
 
-/* What the scope's arena has no room for: a block of the reserve, or a refusal. */
+/* Stands for the process, whose limit needs a reserve, too; it counts as a scope as soon as that was reached. */
+extern native_scope native_process;
+
+/* What the scope's arena, or the process's, has no room for: a block of a reserve, or a refusal. */
 HKI_MISS void *native_scope_overdraw(native_scope *scope, hki_request request);
+HKI_MISS void *native_process_overdraw(hki_request request);
 /* There was room. */
 HKI_MISS void native_scope_recover(native_scope *scope);
 void native_scope_end_reserves(native_scope *scope);

@@ -53,7 +53,7 @@ void native_look_up(const PyThreadState *thread) {
     if (!is_main && !native_is_alone())
         return; /* without the main one's lock */
     native_forget();
-    if (!is_main || is_ending) {
+    if (!is_main || is_ending || variable == NULL) {
         see(NULL);
         return;
     }

@@ -12,7 +12,7 @@
  * to 20,000 entries. A larger one has room for thousands that are refused one after the other.
  *
  * After a refusal, and until there is much room again, all requests up to 4 KiB come from the reserve, up to 128 KiB;
- * and beyond that, uncharged, those that are made while an exception is on its way, as these are soon freed, and the
+ * and beyond that all those that are made while an exception is on its way, as these are soon freed, and the
  * next few after each refusal, in which the exception is made. */
 #include "memory.h"
 
@@ -21,7 +21,7 @@
 enum {
     SMALL_MAX = 512, /* the largest of CPython's own small blocks */
     HANDLING_MAX = 4096,
-    RESERVE_LINES = 64,  /* and as many for what handles the exception */
+    SMALL_LINES = 64,    /* and as many for what handles the exception */
     SET_TABLE_MIN = 512, /* 32 entries; smaller ones are in the set itself */
     SET_TABLES_MAX = 1 << 20,
     LAST_STEPS = 4,
@@ -29,13 +29,14 @@ enum {
     MUCH_ROOM_LINES = 16, /* or half the limit */
 };
 
+native_scope native_process;
+
 static bool begin(native_reserve *reserve) {
     hk_arena_config config = HK_ARENA_CONFIG_INIT;
     if (reserve->arena != NULL)
         return true;
     config.name = "reserve";
     config.flags = HK_ARENA_ONE_THREAD_AT_A_TIME;
-    config.parent = hk_arena_default();
     if (hk_arena_create(&config, &reserve->handle) != HK_OK)
         return false;
     reserve->arena = hki_arena_find(reserve->handle);
@@ -64,27 +65,38 @@ static bool may_be_set_table(size_t size) {
 static void *allocate(native_scope *scope, hki_request request) {
     void *block = NULL;
     if (request.size <= (scope->is_short ? HANDLING_MAX : SMALL_MAX))
-        block = allocate_from(&scope->reserve, request, scope->is_short ? 2 * RESERVE_LINES : RESERVE_LINES);
+        block = allocate_from(&scope->small, request, scope->is_short ? 2 * SMALL_LINES : SMALL_LINES);
     if (block == NULL && may_be_set_table(request.size))
         block = allocate_from(&scope->set_tables, request, SET_TABLES_MAX >> HKI_LINE_SHIFT);
     return block;
 }
 
-static void *allocate_uncharged(native_scope *scope, hki_request request) {
-    bool is_raising = scope->is_short && request.size <= HANDLING_MAX && PyErr_Occurred() != NULL;
-    if (is_raising)
-        return hki_process_alloc(request.size, 1, request.zero);
+static bool is_raising(const native_scope *scope) {
+    return scope->is_short && _PyThreadState_UncheckedGet() != NULL && PyErr_Occurred() != NULL;
+}
+
+static void *allocate_without_bounds(native_scope *scope, hki_request request) {
+    if (request.size <= HANDLING_MAX && is_raising(scope))
+        return allocate_from(&scope->raising, request, HKI_NO_LIMIT);
     if (request.size > LAST_MAX || scope->last_steps == 0)
         return NULL;
     scope->last_steps--;
-    return hki_process_alloc(request.size, 1, request.zero);
+    return allocate_from(&scope->raising, request, HKI_NO_LIMIT);
+}
+
+void *native_process_overdraw(hki_request request) {
+    if (native_process.arena == NULL) {
+        native_process.arena = hki_process_arena();
+        native_scopes++;
+    }
+    return native_scope_overdraw(&native_process, request);
 }
 
 void *native_scope_overdraw(native_scope *scope, hki_request request) {
     native_scope_note_refusal(scope, request.size);
     void *block = allocate(scope, request);
     if (block == NULL)
-        block = allocate_uncharged(scope, request);
+        block = allocate_without_bounds(scope, request);
     if (block != NULL)
         return block;
     scope->last_steps = LAST_STEPS;
@@ -101,6 +113,7 @@ void native_scope_recover(native_scope *scope) {
 }
 
 void native_scope_end_reserves(native_scope *scope) {
-    end(&scope->reserve);
+    end(&scope->small);
     end(&scope->set_tables);
+    end(&scope->raising);
 }
