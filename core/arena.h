@@ -35,7 +35,7 @@ typedef struct hki_arena {
 } hki_arena;
 
 /* The arena of the process heap; NULL before hki_arena_start. */
-extern _Atomic(hki_arena *) hki_default_arena;
+HKI_DATA _Atomic(hki_arena *) hki_default_arena;
 
 /* Makes the default arena. False if the OS refuses. hki_registry_start comes first. */
 bool hki_arena_start(void);

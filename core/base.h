@@ -16,6 +16,9 @@
  * often. */
 #define HKI_SLOW __attribute__((cold, noinline))
 #define HKI_MISS __attribute__((noinline))
+/* A variable of another file. Without the attribute its address would come from a table, as if another library could
+ * have one of the same name. */
+#define HKI_DATA extern __attribute__((visibility("hidden")))
 
 #ifdef HKI_DEBUG
 enum { HKI_IS_DEBUG = 1 };

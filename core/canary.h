@@ -27,9 +27,9 @@ typedef struct hki_secret {
     uint64_t factor; /* odd; 0 before hki_canary_start */
 } hki_secret;
 
-extern hki_secret hki_process_secret;
+HKI_DATA hki_secret hki_process_secret;
 /* Whether what is marked HKI_WIDE can be called. */
-extern bool hki_cpu_wide;
+HKI_DATA bool hki_cpu_wide;
 
 /* Draws the process's secret, once. If the kernel has no random bytes to give, it is made of those that came with the
  * process's start, which are as random but known to others: the C library has its stack protector's value from there.
@@ -79,7 +79,7 @@ static inline size_t hki_seal_read(const void *block, size_t size, uint64_t key)
 /* Nearly all canaries lie in their block's last HKI_WINDOW bytes, and are written and checked there without a branch: a
  * mask out of this table is 0 before them and ~0 in them. */
 enum { HKI_WINDOW_QUADS = 3, HKI_WINDOW = HKI_WINDOW_QUADS * sizeof(hki_quad) };
-extern const uint8_t hki_canary_masks[2 * HKI_WINDOW];
+HKI_DATA const uint8_t hki_canary_masks[2 * HKI_WINDOW];
 
 /* The mask of 32 bytes that begin `before_end` before the end of a block, of whose bytes the last `slack` are
  * canary. */

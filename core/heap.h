@@ -83,9 +83,9 @@ HKI_INLINE bool hki_heap_has_pending(const hki_heap *heap) {
 
 #define HKI_STACK_END UINTPTR_MAX
 #define HKI_NO_TAG (UINT32_MAX << HKI_TAG_SHIFT)
-extern uintptr_t hki_no_blocks[2]; /* 0, HKI_STACK_END */
+HKI_DATA uintptr_t hki_no_blocks[2]; /* 0, HKI_STACK_END */
 /* What a thread has before it has any heap: all stacks are empty and full at once. Never written. */
-extern hki_heap hki_empty_heap;
+HKI_DATA hki_heap hki_empty_heap;
 
 /* Makes a heap, of a number from 1 that no other heap has. [storage, storage_end) is for its stacks. */
 void hki_heap_init(hki_heap *heap, uint32_t number, void *storage, void *storage_end);

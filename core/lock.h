@@ -23,9 +23,9 @@ typedef struct hki_lock {
 #define HKI_LOCK_INIT(rank)                                                                                            \
     { PTHREAD_MUTEX_INITIALIZER, rank }
 
-extern hki_lock hki_arenas_lock;
-extern hki_lock hki_pool_lock;
-extern hki_lock hki_report_lock;
+HKI_DATA hki_lock hki_arenas_lock;
+HKI_DATA hki_lock hki_pool_lock;
+HKI_DATA hki_lock hki_report_lock;
 
 void hki_lock_acquire(hki_lock *lock);
 void hki_lock_release(hki_lock *lock);

@@ -6,10 +6,10 @@
 
 /* How many milliseconds memory that is free keeps its pages: from one to two times this, or
  * from 8 to 16 times as long as little is free. 0: they go at once. */
-extern _Atomic unsigned hki_purge_delay_ms;
+HKI_DATA _Atomic unsigned hki_purge_delay_ms;
 
 /* The limit of the process heap; 0: none. */
-extern size_t hki_process_limit_bytes;
+HKI_DATA size_t hki_process_limit_bytes;
 
 /* Reads HAKMEM_ON_ERROR, HKI_NUMBER_OPTIONS and HKI_SIZE_OPTIONS. A value that is none gets one line on standard error,
  * and the default stays. */

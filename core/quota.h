@@ -28,7 +28,7 @@ typedef struct hki_quota {
 } hki_quota;
 
 /* How many parents up from where this thread's last refused take began. */
-extern _Thread_local uint32_t hki_quota_refused_at;
+HKI_DATA _Thread_local uint32_t hki_quota_refused_at;
 
 /* Charges one quota alone; false if its limit does not allow it. The counters carry no other data, so their order is
  * relaxed. */

@@ -25,7 +25,7 @@ typedef struct hki_registry_tables {
 } hki_registry_tables;
 _Static_assert(offsetof(hki_registry_tables, segments) <= 64, "the hot state is one cache line");
 
-extern _Alignas(64) hki_registry_tables hki_registry;
+HKI_DATA _Alignas(64) hki_registry_tables hki_registry;
 
 /* Arena and heap slots: the stride, and where they are. A slot is never unmapped once it was committed, and slots that
  * were not read as zeros. */
@@ -38,8 +38,8 @@ typedef struct hki_slots {
     size_t used; /* hki_arenas_lock: how many were ever committed, from the lowest up */
 } hki_slots;
 
-extern hki_slots hki_arena_slots;
-extern hki_slots hki_heap_slots;
+HKI_DATA hki_slots hki_arena_slots;
+HKI_DATA hki_slots hki_heap_slots;
 
 /* Reserves window, tables and slots. False if the OS refuses; it may be called again. The caller sees to it that one
  * thread at a time is inside. */

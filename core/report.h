@@ -7,7 +7,7 @@
 #include "base.h"
 #include "hakmem.h"
 
-extern _Thread_local hk_status hki_last_status;
+HKI_DATA _Thread_local hk_status hki_last_status;
 
 /* Stores a failure where hk_last_status() finds it, and returns it. */
 HKI_INLINE hk_status hki_fail(hk_status status) {

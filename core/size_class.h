@@ -30,17 +30,17 @@ typedef struct hki_class_shape {
     uint16_t stack_slots; /* HKI_STACK_SLOTS */
 } hki_class_shape;
 
-extern const hki_class_shape hki_classes[HKI_CLASSES];
+HKI_DATA const hki_class_shape hki_classes[HKI_CLASSES];
 
 /* Class of a size up to HKI_SMALL_MAX, by (size + 7) / 8. */
-extern const uint8_t hki_class_table_8[HKI_SMALL_MAX / 8 + 1];
-extern const uint8_t hki_class_table_16[HKI_SMALL_MAX / 8 + 1];
+HKI_DATA const uint8_t hki_class_table_8[HKI_SMALL_MAX / 8 + 1];
+HKI_DATA const uint8_t hki_class_table_16[HKI_SMALL_MAX / 8 + 1];
 /* The same but for sizes up to 8, which share the class of 16: blocks of the C library's names are always aligned to 16
  * (The GNU C Library Reference Manual, "Basic Memory Allocation"). */
-extern const uint8_t hki_class_table_malloc[HKI_SMALL_MAX / 8 + 1];
+HKI_DATA const uint8_t hki_class_table_malloc[HKI_SMALL_MAX / 8 + 1];
 /* hki_class_table_16, but for sizes from 17 to 24, which have their own class. For objects that begin with a header of
  * 16 bytes, of words: what is behind it, in so small a one, needs no alignment beyond 8. */
-extern const uint8_t hki_class_table_object[HKI_SMALL_MAX / 8 + 1];
+HKI_DATA const uint8_t hki_class_table_object[HKI_SMALL_MAX / 8 + 1];
 
 HKI_INLINE unsigned hki_class_of(const uint8_t *class_table, size_t size) {
     return class_table[(size + 7) >> 3];

@@ -16,7 +16,7 @@ typedef struct hki_thread {
 } hki_thread;
 _Static_assert(sizeof(hki_thread) <= 32, "static TLS is scarce: with initial-exec a dlopen fails when it is used up");
 
-extern _Thread_local hki_thread hki_self;
+HKI_DATA _Thread_local hki_thread hki_self;
 
 /* Once per process. False if the OS has no thread-exit key left: then all threads borrow. */
 bool hki_thread_start(void);

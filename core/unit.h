@@ -27,7 +27,7 @@ typedef struct hki_pool {
     uint64_t last_purge; /* hki_os_milliseconds */
 } hki_pool;
 
-extern hki_pool hki_shared_pool;
+HKI_DATA hki_pool hki_shared_pool;
 
 /* Why a pool has no units: the OS refuses them, or the arena's reserve is full. */
 HKI_INLINE hk_status hki_pool_failure(const hki_pool *pool) {

@@ -119,22 +119,27 @@ static HKI_MISS void *allocate_slow(const domain *domain, size_t size, bool zero
     return scope != NULL ? scope_alloc(scope, request) : process_alloc(domain, request);
 }
 
-HKI_INLINE void *pop(const domain *domain, size_t size) {
-    if (HKI_UNLIKELY(is_scoped(domain)))
-        native_look();
-    return hki_process_pop_from(heap_of(domain), domain->class_table, size);
+HKI_INLINE void *allocate_from_heap(const domain *domain, size_t size) {
+    void *block = hki_process_pop_from(heap_of(domain), domain->class_table, size);
+    return HKI_LIKELY(block != NULL) ? block : allocate_slow(domain, size, false);
 }
 
-HKI_INLINE void *allocate(const domain *domain, size_t size) {
-    void *block = pop(domain, size);
-    return HKI_LIKELY(block != NULL) ? block : allocate_slow(domain, size, false);
+HKI_INLINE void *allocate_scoped(const domain *domain, size_t size) {
+    native_look();
+    return allocate_from_heap(domain, size);
+}
+
+static HKI_MISS void *allocate(const domain *domain, size_t size) {
+    return is_scoped(domain) ? allocate_scoped(domain, size) : allocate_from_heap(domain, size);
 }
 
 HKI_INLINE void *allocate_zeroed(const domain *domain, size_t count, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes))
         return NULL;
-    void *block = pop(domain, bytes);
+    if (HKI_UNLIKELY(is_scoped(domain)))
+        native_look();
+    void *block = hki_process_pop_from(heap_of(domain), domain->class_table, bytes);
     return HKI_LIKELY(block != NULL) ? memset(block, 0, bytes) : allocate_slow(domain, bytes, true);
 }
 
@@ -200,15 +205,23 @@ static void *move(const domain *domain, void *pointer, size_t usable, void *bloc
     return block;
 }
 
+/* To the reserve of a scope that has no room, or of the process, for NULL. */
+static HKI_MISS void *move_beyond(const domain *domain, hki_target target, size_t size, native_scope *scope) {
+    const hki_request request = {.size = size, .alignment = 1, .class_table = domain->class_table};
+    hki_block block = hki_block_find(target.pointer);
+    if (block.status != HK_OK)
+        return NULL;
+    void *moved = scope != NULL ? native_scope_overdraw(scope, request) : native_process_overdraw(request);
+    return move(domain, target.pointer, block.size, moved);
+}
+
 static void *process_realloc(const domain *domain, hki_target target, size_t size) {
     visit visit = enter(domain);
     void *block = hki_process_realloc(target, size);
     leave(visit);
     if (block != NULL || !has_gil_of_main(domain) || hk_last_status() != HK_ERR_LIMIT)
         return block;
-    hki_block old = hki_block_find(target.pointer);
-    const hki_request request = {.size = size, .alignment = 1, .class_table = domain->class_table};
-    return old.status == HK_OK ? move(domain, target.pointer, old.size, native_process_overdraw(request)) : NULL;
+    return move_beyond(domain, target, size, NULL);
 }
 
 /* Where there are scopes. A block that shrinks stays with its arena; one that grows goes to whom the running code is
@@ -223,16 +236,15 @@ static void *reallocate_scoped(const domain *domain, hki_target target, size_t s
     }
     hki_arena *owner = owner_of(domain, target.pointer);
     hki_arena *payer = scope != NULL ? scope->arena : NULL;
-    hki_block block = hki_block_find(target.pointer);
-    if (block.status == HK_OK && size > block.size && owner != payer)
-        return move(domain, target.pointer, block.size, allocate(domain, size));
+    if (owner != payer) {
+        hki_block block = hki_block_find(target.pointer);
+        if (block.status == HK_OK && size > block.size)
+            return move(domain, target.pointer, block.size, allocate(domain, size));
+    }
     if (owner == NULL)
         return process_realloc(domain, target, size);
     void *resized = hki_realloc(owner, target, size);
-    if (resized != NULL || scope == NULL || block.status != HK_OK)
-        return resized;
-    const hki_request request = {.size = size, .alignment = 1, .class_table = domain->class_table};
-    return move(domain, target.pointer, block.size, native_scope_overdraw(scope, request));
+    return resized != NULL || scope == NULL ? resized : move_beyond(domain, target, size, scope);
 }
 
 static HKI_MISS void *reallocate_slow(const domain *domain, void *pointer, size_t size) {
@@ -257,9 +269,14 @@ HKI_INLINE void *reallocate(const domain *domain, void *pointer, size_t size) {
 
 #define DOMAIN(name, constant, table, prefix)                                                                          \
     static const domain name##_domain = {constant, hki_class_table_##table, prefix "Free", prefix "Realloc"};          \
-    static void *name##_malloc(void *context, size_t size) {                                                           \
+    /* A function of its own, so that the other way saves no register for the call in the look. */                     \
+    static HKI_MISS void *name##_malloc_scoped(void *context, size_t size) {                                           \
         (void)context;                                                                                                 \
-        return allocate(&name##_domain, size);                                                                         \
+        return allocate_scoped(&name##_domain, size);                                                                  \
+    }                                                                                                                  \
+    static void *name##_malloc(void *context, size_t size) {                                                           \
+        return HKI_UNLIKELY(is_scoped(&name##_domain)) ? name##_malloc_scoped(context, size)                           \
+                                                       : allocate_from_heap(&name##_domain, size);                     \
     }                                                                                                                  \
     static void *name##_calloc(void *context, size_t count, size_t size) {                                             \
         (void)context;                                                                                                 \

@@ -20,14 +20,14 @@ PyObject *native_install(PyObject *module, PyObject *domains);
 PyObject *native_installed(PyObject *module, PyObject *unused);
 
 /* Guarded by the GIL: the heap of the process's arena from which the domains mem and obj are served, */
-extern hki_heap *native_gil_heap;
+HKI_DATA hki_heap *native_gil_heap;
 /* and the one from which the code was served that looked last: that, or a scope's. */
-extern hki_heap *native_heap;
+HKI_DATA hki_heap *native_heap;
 
 /* ---- interpreters.c ---- */
 
-extern PyInterpreterState *const *native_newest_interpreter;
-extern PyInterpreterState *native_main_interpreter;
+HKI_DATA PyInterpreterState *const *native_newest_interpreter;
+HKI_DATA PyInterpreterState *native_main_interpreter;
 
 /* False if there may be other interpreters than the main one: then */
 HKI_INLINE bool native_is_alone(void) {
@@ -66,11 +66,11 @@ typedef struct native_scope {
     size_t refused_held;         /* and what that one held */
 } native_scope;
 
-extern PyTypeObject *native_scope_type;
+HKI_DATA PyTypeObject *native_scope_type;
 PyTypeObject *native_make_scope_type(void);
 
 /* How many scopes there are: none, and nobody needs to ask for the current one. */
-extern size_t native_scopes;
+HKI_DATA size_t native_scopes;
 
 /* The arena of a scope's in which a granule's block lies; NULL: it is no scope's. Under the GIL. */
 hki_arena *native_scope_arena(uintptr_t granule);
@@ -85,7 +85,7 @@ HKI_MISS void *native_scope_refuse(native_scope *scope, size_t size);
 /* ---- scope_reserve.c ---- */
 
 /* Stands for the process, whose limit needs a reserve, too; it counts as a scope as soon as that was reached. */
-extern native_scope native_process;
+HKI_DATA native_scope native_process;
 
 /* What the scope's arena, or the process's, has no room for: a block of a reserve, or a refusal. */
 HKI_MISS void *native_scope_overdraw(native_scope *scope, hki_request request);
@@ -114,7 +114,7 @@ typedef struct native_sight {
     native_scope *scope;         /* its scope, or NULL: native_heap is of this one */
 } native_sight;
 
-extern native_sight native_seen;
+HKI_DATA native_sight native_seen;
 
 HKI_MISS void native_look_up(const PyThreadState *thread);
 
@@ -145,7 +145,7 @@ bool native_make_context(void);
 /* ---- scope_block.c ---- */
 
 /* ScopeBlock(scope): the with statement; hakmem.Scope is derived from it. */
-extern PyTypeObject *native_block_type;
+HKI_DATA PyTypeObject *native_block_type;
 PyTypeObject *native_make_block_type(void);
 
 /* ---- numpy_scope.c ---- */

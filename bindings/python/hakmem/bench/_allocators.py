@@ -55,6 +55,8 @@ class Allocator:
     """The value of PYTHONMALLOC."""
     by_run: bool = False
     """Python runs on it by `python -m hakmem run`."""
+    in_limit: bool = False
+    """All work is done within a hakmem.limit, which it does not reach."""
 
     @property
     def is_pythons_own(self) -> bool:
@@ -63,6 +65,8 @@ class Allocator:
 
     def serves(self, kind: Kind) -> bool:
         """Whether workloads of this kind can run on it."""
+        if self.in_limit:
+            return kind in ("python", "control")
         return kind != "c" or not self.is_pythons_own
 
     def command(self, kind: Kind) -> list[str]:
@@ -149,6 +153,7 @@ def known_allocators() -> Iterator[Allocator]:
     needs_313 = None if sys.version_info >= (3, 13) else f"comes with Python 3.13; this is {sys.version.split()[0]}"
     yield Allocator("mimalloc-python", "the mimalloc in Python", unavailable=needs_313, python_malloc="mimalloc")
     yield Allocator("hakmem", "python -m hakmem run; in C, hk_malloc", python_malloc=None, by_run=True)
+    yield Allocator("hakmem-limit", "the same within hakmem.limit", python_malloc=None, by_run=True, in_limit=True)
     yield _preloaded("hakmem-malloc", "hakmem as malloc, for everything", _hakmem_malloc(os.environ))
     yield _preloaded("mimalloc", "as malloc, for everything", _find("libmimalloc.so.2", "libmimalloc2.0"))
     yield _preloaded("jemalloc", "as malloc, for everything", _find("libjemalloc.so.2", "libjemalloc2"))

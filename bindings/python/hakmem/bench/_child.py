@@ -1,8 +1,9 @@
 """Measures one program, in a process that exists for that alone.
 
-usage: _child.py REQUEST       JSON: program ("module.Class"), iterations, seed, arguments
+usage: _child.py REQUEST       JSON: program ("module.Class"), iterations, seed, arguments, limit
 
-Prints JSON. It is run as a script by its path, and imports nothing of hakmem's but the program.
+Prints JSON. It is run as a script by its path, and imports nothing of hakmem's but the program, unless all work is
+to be done within a hakmem.limit.
 """
 
 from __future__ import annotations
@@ -77,11 +78,22 @@ def measure(program: Any, iterations: int) -> dict[str, Any]:  # noqa: ANN401
     }
 
 
+def surroundings(*, limit: bool) -> contextlib.AbstractContextManager[object]:
+    """In what the program is to run."""
+    if not limit:
+        return contextlib.nullcontext()
+    import hakmem
+
+    return hakmem.limit("16GB")
+
+
 def main() -> None:
     """Does what the request says."""
     request = json.loads(sys.argv[1])
-    program = load(request["program"])(request["seed"], *request["arguments"])
-    print(json.dumps(measure(program, request["iterations"])))
+    with surroundings(limit=request["limit"]):
+        program = load(request["program"])(request["seed"], *request["arguments"])
+        facts = measure(program, request["iterations"])
+    print(json.dumps(facts))
 
 
 if __name__ == "__main__":
