@@ -6,13 +6,14 @@
 /* A fork copies the lock as it was. Under the GIL alone it is free at that moment, but a thread that has let go of the
  * GIL, or waits for it, may have been inside; it does not exist in the child. */
 bool native_lock_slowly(native_arena *arena) {
-    if (arena->holder != 0 && arena->holder != getpid()) {
+    pid_t holder = atomic_load_explicit(&arena->holder, memory_order_relaxed);
+    if (holder != 0 && holder != getpid()) {
         PyErr_SetString(PyExc_RuntimeError, "another thread was inside of the arena when this process was forked");
         return false;
     }
     Py_BEGIN_ALLOW_THREADS;
     (void)pthread_mutex_lock(&arena->lock);
-    arena->holder = getpid();
+    atomic_store_explicit(&arena->holder, getpid(), memory_order_relaxed);
     Py_END_ALLOW_THREADS;
     return true;
 }
@@ -28,7 +29,7 @@ bool native_lock_unraisable(native_arena *arena, PyObject *context) {
 }
 
 void native_lock_stays(native_arena *arena) {
-    arena->holder = getpid();
+    atomic_store_explicit(&arena->holder, getpid(), memory_order_relaxed);
 }
 
 _Thread_local native_gil_holder native_gil_seen;

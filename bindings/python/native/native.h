@@ -23,6 +23,7 @@
 
 #include <hakmem.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 typedef struct native_buffer native_buffer;
@@ -58,9 +59,9 @@ typedef struct native_arena {
     uint32_t flags;
     bool has_base; /* there was a checkpoint */
     bool has_lock;
-    bool has_advised; /* blocks of it may have been advised to be of huge pages */
-    unsigned depth;   /* how often its holder has the lock */
-    pid_t holder;     /* the process in which the lock is held by a thread that may be without the GIL; 0: none */
+    bool has_advised;     /* blocks of it may have been advised to be of huge pages */
+    unsigned depth;       /* how often its holder has the lock */
+    _Atomic pid_t holder; /* the process in which the lock is held by a thread that may be without the GIL; 0: none */
     pthread_mutex_t lock;
 } native_arena;
 
@@ -138,7 +139,7 @@ enum { NATIVE_LARGE_BYTES = 256 << 10 };
 
 static inline void native_unlock(native_arena *arena) {
     if (--arena->depth == 0)
-        arena->holder = 0;
+        atomic_store_explicit(&arena->holder, 0, memory_order_relaxed);
     (void)pthread_mutex_unlock(&arena->lock);
 }
 
