@@ -7,13 +7,14 @@
  * its task. What grows is another matter: there a MemoryError is expected. So what does not fit
  * - is refused at once if it is larger than 512 bytes, as the memory of containers, texts and buffers is;
  * - else comes from a second arena, the reserve, up to 64 KiB. Then it is refused as well.
+ *
  * A set whose larger table is refused keeps the new entry all the same; each of these makes it fuller, and in a full one
  * the next search never ends. So what can be such a table by its size has a reserve of its own, of 1 MiB: tables for up
  * to 20,000 entries. A larger one has room for thousands that are refused one after the other.
  *
  * After a refusal, and until there is much room again, all requests up to 4 KiB come from the reserve, up to 128 KiB;
- * and beyond that all those that are made while an exception is on its way, as these are soon freed, and the
- * next few after each refusal, in which the exception is made. */
+ * and beyond that all those that are made while an exception is on its way, as these are soon freed, and the next few
+ * after each refusal, in which the exception is made. */
 #include "memory.h"
 
 #include "arena.h"
@@ -76,12 +77,12 @@ static bool is_raising(const native_scope *scope) {
 }
 
 static void *allocate_without_bounds(native_scope *scope, hki_request request) {
-    if (request.size <= HANDLING_MAX && is_raising(scope))
-        return allocate_from(&scope->raising, request, HKI_NO_LIMIT);
-    if (request.size > LAST_MAX || scope->last_steps == 0)
-        return NULL;
-    scope->last_steps--;
-    return allocate_from(&scope->raising, request, HKI_NO_LIMIT);
+    bool may = request.size <= HANDLING_MAX && is_raising(scope);
+    if (!may && request.size <= LAST_MAX && scope->last_steps > 0) {
+        scope->last_steps--;
+        may = true;
+    }
+    return may ? allocate_from(&scope->raising, request, HKI_NO_LIMIT) : NULL;
 }
 
 void *native_process_overdraw(hki_request request) {
