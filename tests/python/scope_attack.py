@@ -25,19 +25,14 @@ from hakmem import _native
 from scope_support import check
 
 
-def within_scope(work: Callable[[], None], kib: int, ballast: list[int]) -> None:
-    scope = hakmem.limit(kib << 10)
-    try:
-        with scope:
-            kept = [bytes(size) for size in ballast]
-            work()
-            del kept
-    finally:
-        assert _native.Scope.current() is None
-        check(scope)
+def within_scope(scope: hakmem.Scope, work: Callable[[], None], _kib: int, ballast: list[int]) -> None:
+    with scope:
+        kept = [bytes(size) for size in ballast]
+        work()
+        del kept
 
 
-def within_process(work: Callable[[], None], kib: int, ballast: list[int]) -> None:
+def within_process(_scope: hakmem.Scope, work: Callable[[], None], kib: int, ballast: list[int]) -> None:
     filling: list[bytes] = []
     for size in (1 << 20, 1 << 13):  # what is larger than the blocks that a limit has a reserve for
         with contextlib.suppress(MemoryError):
@@ -55,16 +50,20 @@ def within_process(work: Callable[[], None], kib: int, ballast: list[int]) -> No
 
 def outcome_of(attack: Callable[..., None], work: Callable[[], None], kib: int, ballast: list[int]) -> str:
     """What came of it: a limit, and some blocks before, so that it is hit elsewhere each time."""
+    outcome = "passed"
+    scope = hakmem.limit(kib << 10)
     try:
-        attack(work, kib, ballast)
+        attack(scope, work, kib, ballast)
     except MemoryError:
-        return "refused"
+        outcome = "refused"
     except SystemError as error:
         assert "without" in str(error), error
-        return "forgotten"
+        outcome = "forgotten"
     except (RuntimeError, ImportError, AssertionError) as error:
-        return f"{work.__name__}: {type(error).__name__}: {str(error)[:60]}"
-    return "passed"
+        outcome = f"{work.__name__}: {type(error).__name__}: {str(error)[:60]}"
+    assert _native.Scope.current() is None
+    check(scope)
+    return outcome
 
 
 def main() -> None:

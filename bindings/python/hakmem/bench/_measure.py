@@ -210,13 +210,13 @@ def _work(step: Step, iterations: int, seed: int) -> dict[str, Any]:
     arguments = [*workload.arguments]
     if workload.kind == "c":
         arguments.append("hakmem" if allocator.by_run else "malloc")
-    request: dict[str, Any] = {
+    request = {
         "program": workload.program,
         "iterations": iterations,
         "seed": seed,
         "arguments": arguments,
+        "limit": allocator.in_limit,
     }
-    request["limit"] = allocator.in_limit
     command = [*allocator.command(workload.kind), str(Path(_child.__file__)), json.dumps(request)]
     facts: dict[str, Any] = json.loads(_output(command, allocator))
     return facts
